@@ -71,17 +71,22 @@ def __getattr__(name: str) -> Any:
     home = _NOUNS.get(name) or VERBS.get(name)
     if home is None:
         raise AttributeError(f"module 'medfuse' has no attribute {name!r}")
-    module = import_module(home)
-    ours = Path(__file__).resolve().parent.parent
-    loaded = Path(module.__file__ or "").resolve()
-    if not loaded.is_relative_to(ours / home.split(".")[0]):
-        raise ImportError(
-            f"{home} was loaded from {loaded}, which hides the one that belongs to medfuse in "
-            f"{ours}; rename that file or leave its folder"
-        )
-    value = getattr(module, name)
+    _refuse_a_stranger(home.split(".")[0])
+    value = getattr(import_module(home), name)
     globals()[name] = value
     return value
+
+
+def _refuse_a_stranger(package: str) -> None:
+    """Raise ``ImportError`` where another ``registration`` or ``pipelines`` hides ours."""
+    ours = Path(__file__).resolve().parent.parent / package / "__init__.py"
+    loaded = import_module(package).__file__
+    if loaded is None or Path(loaded).resolve() != ours:
+        raise ImportError(
+            f"{package!r} was loaded from {loaded or 'a folder without __init__.py'}, which hides "
+            f"the one that belongs to medfuse in {ours.parent}; rename it, leave its folder, or "
+            f"uninstall the distribution that brought it"
+        )
 
 
 def __dir__() -> list[str]:
