@@ -1,0 +1,39 @@
+"""What a file holds, before it is decided whether it is a scan or a label map.
+
+A format module (one line in ``medfuse.io.volumes.FORMATS``) has three functions:
+
+``sniff(head: bytes) -> bool``                    does a file that begins so (gzip taken off) belong here?
+``read(path: Path, options: Mapping) -> Image``   the numbers after scaling, and the grid
+``write(volume, path: Path) -> None``             a Volume or LabelMap into a new, private file
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from medfuse.errors import Repair
+from medfuse.geometry import Geometry
+from medfuse.modality import Modality
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """The numbers of one file on their grid.
+
+    ``array`` (D, H, W) keeps the type of the file (int16, uint8, float32, int64, ..., native byte
+    order) where nothing was to be scaled, else it is float32; it may hold values that are not
+    finite. ``repairs`` were already warned of by the format module. ``sha256`` is that of the
+    bytes on disk. ``modality`` and ``unit`` are None where the format does not say; ``names`` are
+    those of labels, where it does.
+    """
+
+    array: npt.NDArray[np.generic]
+    geometry: Geometry
+    sha256: str
+    repairs: tuple[Repair, ...] = ()
+    modality: Modality | None = None
+    unit: str | None = None
+    names: tuple[tuple[int, str], ...] = ()
