@@ -2,9 +2,10 @@
 
 A format module (one line in ``medfuse.io.volumes.FORMATS``) has three functions:
 
-``sniff(head: bytes) -> bool``                    does a file that begins so (gzip taken off) belong here?
-``read(path: Path, options: Mapping) -> Image``   the numbers after scaling, and the grid
-``write(volume, path: Path) -> None``             a Volume or LabelMap into a new, private file
+- ``sniff(head: bytes) -> bool``: does a file that begins so (gzip taken off) belong here?
+- ``read(path: Path, options: Mapping[str, str]) -> Image``: the numbers after scaling, on the grid;
+  repairs are collected in ``Image.repairs`` and warned of by ``medfuse.io.volumes``, once;
+- ``write(volume: Volume | LabelMap, path: Path) -> None``: into a new, private, empty file.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ class Image:
 
     ``array`` (D, H, W) keeps the type of the file (int16, uint8, float32, int64, ..., native byte
     order) where nothing was to be scaled, else it is float32; it may hold values that are not
-    finite. ``repairs`` were already warned of by the format module. ``sha256`` is that of the
-    bytes on disk. ``modality`` and ``unit`` are None where the format does not say; ``names`` are
+    finite. ``repairs`` were made while reading (``volumes`` warns of them). ``sha256`` is that of
+    the bytes on disk. ``modality`` and ``unit`` are None where the format does not say; ``names`` are
     those of labels, where it does.
     """
 

@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 
 from medfuse.errors import UsageError
@@ -117,8 +116,3 @@ def _modality(word: str, path: str) -> Modality:
         near = difflib.get_close_matches(word.upper(), [*MODALITIES], n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else error.hint
         raise UsageError(error.what, where=path, hint=hint) from None
-
-
-def exists(locator: Locator) -> bool:
-    """Tell whether anything of the name is there (a dangling link counts)."""
-    return os.path.lexists(Path(locator.path))
