@@ -27,8 +27,8 @@ class Image:
     ``array`` (D, H, W) keeps the type of the file (int16, uint8, float32, int64, ..., native byte
     order) where nothing was to be scaled, else it is float32; it may hold values that are not
     finite. ``repairs`` were made while reading (``volumes`` warns of them). ``sha256`` is that of
-    the bytes on disk. ``modality`` and ``unit`` are None where the format does not say; ``names`` are
-    those of labels, where it does.
+    the bytes on disk. ``modality`` and ``unit`` are None where the format does not say; ``names``
+    are those of labels, where it does.
     """
 
     array: npt.NDArray[np.generic]
