@@ -13,14 +13,16 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from medfuse.errors import InputError, OutputError, ResourceError
+from medfuse.errors import InputError, OutputError
 
 GZIP = b"\x1f\x8b"
 MAX_VOXELS = 2**31
 _CHUNK = 1 << 22
+_AGAIN = "copy it again from where it came"
 
 
 def readable(path: str | os.PathLike[str]) -> Path:
@@ -67,23 +69,46 @@ def head(path: Path, size: int = 4096) -> bytes:
         return stream.read(size)
 
 
+def stored(path: Path, *, limit: int = 8 * MAX_VOXELS) -> bytes:
+    """Return the bytes of a file as they lie on disk, never more than ``limit``."""
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(limit + 1)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path, id="N44") from None
+    if len(raw) > limit:
+        raise InputError(f"holds more than {limit} bytes", where=path, id="N29")
+    return raw
+
+
 def content(path: Path, *, limit: int) -> bytes:
     """Return the bytes of a file, inflated where it is gzip, never more than ``limit``.
 
-    The gzip stream is read to its end: a cut file (N1, N2) and a wrong checksum (N3) raise
-    ``InputError``; more than ``limit`` bytes raise it too (N29).
+    The gzip stream is read to its end: see ``inflate`` for the errors.
     """
-    with path.open("rb") as stream:
-        raw = stream.read()
+    raw = stored(path, limit=limit)
+    return inflate(raw, path, limit=limit) if raw.startswith(GZIP) else raw
+
+
+def beginning(raw: bytes, size: int) -> bytes:
+    """Return the first ``size`` bytes of what ``raw`` holds, inflated where it is gzip.
+
+    Fewer come back where the stream is short or damaged: only ``inflate`` judges that.
+    """
     if not raw.startswith(GZIP):
-        if len(raw) > limit:
-            raise InputError(f"holds more than {limit} bytes", where=path, id="N29")
-        return raw
-    return inflate(raw, path, limit=limit)
+        return raw[:size]
+    try:
+        return zlib.decompressobj(wbits=31).decompress(raw, size)
+    except zlib.error:
+        return b""
 
 
 def inflate(raw: bytes, path: Path, *, limit: int) -> bytes:
-    """Return what all gzip members in ``raw`` hold; see ``content`` for the errors."""
+    """Return what all gzip members in ``raw`` hold, drained to the end of the stream.
+
+    Raises ``InputError``: the stream is cut (N1), its closing checksum is missing (N2), it is
+    damaged (N3), or it holds more than ``limit`` bytes (N29).
+    """
     parts: list[bytes] = []
     size = 0
     while raw:
@@ -91,28 +116,28 @@ def inflate(raw: bytes, path: Path, *, limit: int) -> bytes:
         try:
             part = engine.decompress(raw, limit - size + 1)
         except zlib.error as error:
-            damaged = "checksum" if "check" in str(error) else "stream"
-            raise InputError(
-                f"the gzip {damaged} is wrong: the file is damaged",
-                where=path,
-                hint="copy it again from where it came",
-                id="N3",
-            ) from None
+            what = "checksum is wrong" if "data check" in str(error) else "stream is damaged"
+            raise InputError(f"the gzip {what}", where=path, hint=_AGAIN, id="N3") from None
         size += len(part)
         if size > limit:
-            raise InputError(
-                f"holds more than the {limit} bytes that its header declares", where=path, id="N29"
-            )
+            raise InputError(f"holds more than {limit} bytes", where=path, id="N29")
         if not engine.eof:
-            raise InputError(
-                f"the gzip stream is cut ({len(raw)} bytes of it are there)",
-                where=path,
-                hint="copy it again from where it came",
-                id="N1",
-            )
+            raise _cut(engine, len(raw), path)
         parts.append(part)
         raw = engine.unused_data.lstrip(b"\0")
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _cut(engine: Any, size: int, path: Path) -> InputError:
+    # zeros in place of the eight closing bytes fail their check only where the data are complete
+    try:
+        engine.decompress(bytes(8), 1)
+    except zlib.error as error:
+        if "data check" in str(error) or "length check" in str(error):
+            what = "the file is cut: the checksum at the end of the gzip stream is missing"
+            return InputError(what, where=path, hint=_AGAIN, id="N2")
+    what = f"the file is cut: the gzip stream does not end ({size} bytes of it are there)"
+    return InputError(what, where=path, hint=_AGAIN, id="N1")
 
 
 def sha256(path: Path) -> str:
@@ -144,14 +169,13 @@ def write_file(
     suffix = "".join(target.suffixes[-2:])
     temporary = target.with_name(f".{os.getpid()}-{os.urandom(4).hex()}.part{suffix}")
     try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         write(temporary)
         _sync(temporary)
         check(temporary)
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
         temporary.replace(target)
+        with contextlib.suppress(OSError):  # some file systems cannot sync a folder
+            _sync(target.parent)
     except OSError as error:
         raise _failed(target, error) from None
     finally:
@@ -198,12 +222,66 @@ def _put(made: Path, payload: bytes) -> None:
         stream.write(payload)
 
 
-def _sync(made: Path) -> None:
-    with made.open("rb") as stream:
-        os.fsync(stream.fileno())
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
-def _failed(target: Path, error: OSError) -> OutputError | ResourceError:
-    reasons = {errno.ENOSPC: "the disk is full", errno.EFBIG: "the file may not grow so large"}
-    what = reasons.get(error.errno or 0, error.strerror or "cannot be written")
-    return OutputError(what, where=target, hint="free some space or write elsewhere", id="S1")
+def _failed(target: Path, error: OSError) -> OutputError:
+    reasons = {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "the quota of this disk is used up",
+        errno.EFBIG: "files may not grow so large here",
+    }
+    if error.errno in reasons:
+        hint = "free some space or write elsewhere"
+        return OutputError(reasons[error.errno], where=target, hint=hint, id="S1")
+    what = f"cannot be written ({error.strerror or error})"
+    return OutputError(what, where=target, hint="write elsewhere", id="S5")
+
+
+@contextlib.contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Hold an output folder for this run alone; the lock of a run that died does not count.
+
+    The kernel keeps the lock (``flock``) and frees it when the run ends, however it ends; the
+    file holds the run's process id for the message only. Raises ``OutputError`` (S7).
+    """
+    name = folder / ".medfuse.lock"
+    handle = _locked(name)
+    try:
+        os.truncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        name.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked(name: Path) -> int:
+    import fcntl  # not on Windows
+
+    while True:
+        try:
+            handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        except OSError as error:
+            raise _failed(name, error) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(handle)
+            raise OutputError(
+                f"locked by another run (process {holder})",
+                where=name.parent,
+                hint="wait for it, or choose another folder",
+                id="S7",
+            ) from None
+        # the run that held it may have taken the file away between our two calls
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(handle), name.stat()):
+                return handle
+        os.close(handle)
