@@ -23,7 +23,8 @@ from medfuse.volume import LabelMap, Volume
 Interpolation = Literal["linear", "nearest", "bspline"]
 V = TypeVar("V", Volume, LabelMap)
 
-_SHEAR_DEGREES = 5.0
+_SHEAR_DEGREES = 5.0  # of an affine in a file
+_TILT_DEGREES = 30.0  # of a scanner's gantry
 _KINDS = {
     "linear": sitk.sitkLinear,
     "nearest": sitk.sitkNearestNeighbor,
@@ -75,24 +76,30 @@ def apply(
     return transform.map(what)
 
 
-def straighten(volume: V, *, limit_degrees: float = _SHEAR_DEGREES) -> V:
+def straighten(volume: V, *, limit_degrees: float | None = None) -> V:
     """Return ``volume`` on the right-angled grid that covers its sheared one, resampled once.
 
     A grid that is right-angled already is returned as it is. The new grid keeps the direction of
     rows and columns (array axes w and h) and steps along their normal. Raises ``GeometryError``
-    for more than ``limit_degrees`` of shear.
+    for more than ``limit_degrees`` of shear: by default 30 for a DICOM series, whose gantry may
+    have been tilted, and 5 for other files.
     """
     given = volume.geometry
     if given.is_orthonormal:
         return volume
-    if given.shear_degrees > limit_degrees:
+    limit = _limit_of(volume) if limit_degrees is None else limit_degrees
+    if given.shear_degrees > limit:
         raise GeometryError(
-            f"the grid is sheared by {given.shear_degrees:.1f} degrees, more than "
-            f"{limit_degrees:g}",
+            f"the grid is sheared by {given.shear_degrees:.1f} degrees, more than {limit:g}",
             hint="resample it to a right-angled grid first",
             id="N10",
         )
     return resample(volume, right_angled(given))
+
+
+def _limit_of(volume: Volume | LabelMap) -> float:
+    source = volume.source if isinstance(volume, Volume) else None
+    return _SHEAR_DEGREES if source is None or source.series_uid is None else _TILT_DEGREES
 
 
 def right_angled(given: Geometry) -> Geometry:

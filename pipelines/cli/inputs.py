@@ -1,0 +1,92 @@
+"""Read what a user named on the command line, saying on stderr what was repaired."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.cli import terminal
+
+if TYPE_CHECKING:
+    from medfuse.errors import Repair
+    from medfuse.study import Study
+    from medfuse.transform import Transform
+    from medfuse.volume import LabelMap, Volume
+
+
+def volume(text: str) -> Volume:
+    """Read the scan ``PATH:CT,key=value``."""
+    from medfuse.io.locators import locate
+    from medfuse.io.volumes import read_volume
+
+    locator = locate(text)
+    with terminal.repairs() as warned:
+        found = read_volume(locator)
+    noted = () if found.source is None else found.source.repairs
+    terminal.tell(locator.path, [*noted, *warned])
+    return found
+
+
+def labels(text: str) -> LabelMap:
+    """Read the label map ``PATH:key=value``."""
+    from medfuse.io.locators import locate
+    from medfuse.io.volumes import read_labels
+
+    locator = locate(text)
+    with terminal.repairs() as warned:
+        found = read_labels(locator)
+    terminal.tell(locator.path, warned)
+    return found
+
+
+def study(text: str) -> Study:
+    """Read a patient's folder, or a table that lists one patient."""
+    from medfuse.io.studies import read_study
+
+    with terminal.repairs() as warned:
+        found = read_study(text)
+    noted: list[Repair] = []
+    for one in found.volumes.values():
+        if one.source is not None:
+            terminal.tell(one.source.path, one.source.repairs)
+            noted += one.source.repairs
+    terminal.tell(text, warned, but=noted)
+    return found
+
+
+def transform(text: str) -> Transform:
+    """Read one transform file."""
+    from medfuse.io.transforms import read_transform
+
+    with terminal.repairs() as warned:
+        found = read_transform(text)
+    terminal.tell(text, warned)
+    return found
+
+
+def is_labels(text: str) -> bool:
+    """Tell whether a DICOM segmentation is meant, which holds labels and no scan."""
+    from medfuse.io.locators import locate
+    from medfuse.io.volumes import DICOM, recognise
+
+    locator = locate(text)
+    if recognise(locator.path)[0] != DICOM:
+        return False
+    from medfuse.io.dicom_scan import list_series
+
+    kinds = {series.kind for series in list_series(locator.path)}
+    return "segment" in locator.options or ("SEG" in kinds and "image" not in kinds)
+
+
+def path(text: str) -> Path:
+    """Return the path part of a locator."""
+    from medfuse.io.locators import locate
+
+    return Path(locate(text).path)
+
+
+def checksum(text: str) -> str:
+    """Return the SHA-256 of a file that was read, for a record."""
+    from medfuse.io.files import sha256
+
+    return sha256(path(text))

@@ -1,0 +1,162 @@
+"""What ``medfuse register`` was asked for, checked and read before the first second of work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medfuse import settings as settings_
+from medfuse.errors import UsageError
+from medfuse.io.studies import name_volumes
+from medfuse.modality import MODALITIES
+from medfuse.record import Record
+from medfuse.study import Study
+from medfuse.volume import Volume
+from pipelines.cli import inputs, terminal
+from pipelines.output_folder import OutputFolder, check_name
+from pipelines.register_case import Case, settings_document, usable
+from registration.groupwise import choose_fixed
+from registration.settings import RegisterSettings
+
+_STARTS = ("auto", "header", "search")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The words of one command line; ``options`` are those that a ``Case`` takes as they are."""
+
+    scans: tuple[str, ...]
+    fixed: str | None = None
+    names: tuple[str, ...] = ()
+    start: str = "auto"
+    masks: tuple[str | None, str | None] = (None, None)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether one patient's folder is meant, not a fixed and moving scans."""
+        return len(self.scans) == 1
+
+    def check(self) -> None:
+        """Refuse with ``UsageError`` what contradicts itself, before anything is opened."""
+        for name in self.names:
+            check_name(name)
+        if len({name.lower() for name in self.names}) < len(self.names):
+            raise UsageError("two moving scans have the same --name")
+        if self.fixed is not None and not self.is_folder:
+            raise UsageError(
+                "--fixed names a scan of a patient's folder", hint="the first file is the fixed one"
+            )
+        if self.is_folder and not Path(self.scans[0]).exists():
+            return  # reading it says what is wrong
+        if self.is_folder and self.fixed is None and Path(self.scans[0]).suffix in _SCAN_SUFFIXES:
+            raise UsageError("there is no moving scan", hint="name it after the fixed one")
+        if not self.is_folder and self.names and len(self.names) != len(self.scans) - 1:
+            raise _miscounted(len(self.names), len(self.scans) - 1)
+        if self.masks[1] is not None and len(self.scans) > 2:
+            raise UsageError("--moving-mask goes with one moving scan", hint="register them apart")
+
+    def read(self, folder: OutputFolder) -> tuple[Case, Record]:
+        """Read every input, reserve the output, and return the case and its record.
+
+        All repairs are said on stderr. Raises ``InputError`` for what cannot be read or
+        registered, ``OutputError`` for results that cannot be put into place.
+        """
+        study, fixed = self._study()
+        start = None if self.start in _STARTS else inputs.transform(self.start)
+        settings = dict(self.options["settings"]) | ({"start": self.start} if start is None else {})
+        case = Case(
+            study,
+            fixed,
+            settings=settings_.load(RegisterSettings, settings, where="register"),
+            start=start,
+            masks=(_mask(self.masks[0]), _mask(self.masks[1])),
+            **{key: value for key, value in self.options.items() if key != "settings"},
+        )
+        folder.reserve(case.moving, inputs=self._files(study))
+        record = Record("register", settings=self._settings(case), seed=case.seed)
+        for name, volume in study.volumes.items():
+            record.add_input(name, volume)
+        case, repairs = usable(case)
+        for name, repair in repairs.items():
+            source = study.volumes[name].source
+            terminal.tell(name if source is None else source.path, [repair])
+            record.warn(name, repair.id, repair.what)
+        return case, record
+
+    def _study(self) -> tuple[Study, str]:
+        if not self.is_folder:
+            volumes = name_volumes([inputs.volume(text) for text in self.scans])
+            first = next(iter(volumes))
+            return Study("case", _renamed(volumes, first, self.names)), first
+        study = inputs.study(self.scans[0])
+        fixed = choose_fixed(study) if self.fixed is None else _named(study, self.fixed)
+        if len(study.volumes) < 2:
+            raise UsageError(
+                "there is only one scan", where=self.scans[0], hint="name a moving scan as well"
+            )
+        moving = len(study.volumes) - 1
+        if self.masks[1] is not None and moving > 1:
+            raise UsageError("--moving-mask goes with one moving scan", hint="register them apart")
+        if self.names and len(self.names) != moving:
+            raise _miscounted(len(self.names), moving)
+        return Study(
+            study.id, _renamed(study.volumes, fixed, self.names), study.report, study.labels
+        ), fixed
+
+    def _files(self, study: Study) -> list[Path]:
+        """Return every path that was read, so that none of them is written over."""
+        texts = [*self.scans, *(mask for mask in self.masks if mask is not None)]
+        texts += [] if self.start in _STARTS else [self.start]
+        sources = [volume.source for volume in study.volumes.values()]
+        return [inputs.path(text) for text in texts] + [
+            Path(source.path) for source in sources if source is not None
+        ]
+
+    def _settings(self, case: Case) -> dict[str, Any]:
+        start = self.start if case.start is None else f"sha256:{inputs.checksum(self.start)}"
+        masks = {
+            role: f"sha256:{inputs.checksum(text)}"
+            for role, text in zip(("fixed", "moving"), self.masks, strict=True)
+            if text is not None
+        }
+        return settings_document(case, start=start, masks=masks)
+
+
+_SCAN_SUFFIXES = {".gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm"}
+
+
+def _mask(text: str | None) -> Volume | None:
+    if text is None:
+        return None
+    labels = inputs.labels(text)
+    return Volume(labels.array.astype("float32"), labels.geometry, MODALITIES["OTHER"])
+
+
+def _named(study: Study, name: str) -> str:
+    """Return the study's name for what the user calls ``name`` (any case)."""
+    for known in study.volumes:
+        if known.lower() == name.lower():
+            return known
+    raise UsageError(
+        f"there is no scan {name!r}", where="--fixed", hint=f"there are {', '.join(study.volumes)}"
+    )
+
+
+def _renamed(
+    volumes: Mapping[str, Volume], fixed: str, names: tuple[str, ...]
+) -> dict[str, Volume]:
+    """Return the volumes with the moving ones under the user's ``names``, where there are any."""
+    if fixed.lower() in {name.lower() for name in names}:
+        raise UsageError(f"{fixed!r} is the fixed scan's name", where="--name", hint="use another")
+    given = iter(names)
+    return {
+        name if name == fixed or not names else next(given): volume
+        for name, volume in volumes.items()
+    }
+
+
+def _miscounted(names: int, moving: int) -> UsageError:
+    return UsageError(f"{names} times --name for {moving} moving scans", hint="give one for each")

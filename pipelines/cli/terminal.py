@@ -1,0 +1,151 @@
+"""What a user sees: results on stdout, warnings and errors on stderr, one line each.
+
+Nothing here breaks on a terminal that knows no Unicode, has no colour, or is no terminal at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from medfuse.errors import MedfuseError, Repair, escaped
+from medfuse.progress import Progress, silent
+
+
+def prepare() -> None:
+    """Make both streams safe for any text, and keep Python's own display of warnings away.
+
+    A library's warning may quote a DICOM header, which is the patient's: none of them is shown.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # started without it (``>&-``)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    warnings.simplefilter("ignore")
+
+
+def quiet_libraries() -> None:
+    """Keep libraries off stderr: what matters of it is raised as an error too.
+
+    C and C++ code writes to the descriptor itself, so that is what is turned away; ours stays.
+    """
+    if "importtime" in sys._xoptions or "PYTHONPROFILEIMPORTTIME" in os.environ:
+        return
+    import logging
+
+    logging.disable(logging.CRITICAL)
+    with contextlib.suppress(OSError, ValueError):
+        ours = os.dup(sys.stderr.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        sys.stderr = os.fdopen(
+            ours, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace"
+        )
+
+
+def say(text: str = "") -> None:
+    """Write one line of a result to stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def complain(text: str) -> None:
+    """Write one line to stderr, in the name of the command."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"medfuse: {text}\n")
+        sys.stderr.flush()
+
+
+def error(problem: MedfuseError) -> None:
+    """Write an error as ``medfuse: error[N1]: where: what; hint``."""
+    mark = f"[{problem.id}]" if problem.id else ""
+    complain(f"error{mark}: {problem}")
+
+
+def warning(where: object, id: str, what: str) -> None:
+    """Write a warning as ``medfuse: warning[N13]: where: what``."""
+    complain(f"warning[{id}]: {escaped(where)}: {escaped(what)}")
+
+
+@contextlib.contextmanager
+def repairs() -> Iterator[list[Repair]]:
+    """Collect the repairs that are warned of inside, each once; they are there on leaving."""
+    found: list[Repair] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", Repair)
+        yield found
+    for entry in caught:
+        repair = entry.message
+        if isinstance(repair, Repair) and not _among(repair, found):
+            found.append(repair)
+
+
+def tell(where: object, found: Iterable[Repair], *, but: Iterable[Repair] = ()) -> None:
+    """Say what was repaired in ``where`` (the path as typed), each once, ``but`` some."""
+    said = list(but)
+    for repair in found:
+        if not _among(repair, said):
+            said.append(repair)
+            warning(where, repair.id, repair.what)
+
+
+def _among(repair: Repair, others: Iterable[Repair]) -> bool:
+    return any((repair.id, repair.what) == (other.id, other.what) for other in others)
+
+
+@contextlib.contextmanager
+def listener(*, quiet: bool = False) -> Iterator[Progress]:
+    """Show progress: a bar on a terminal, plain lines on stdout elsewhere, nothing if ``quiet``."""
+    if _is_terminal():
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+            yield _Bar(bars)
+    else:
+        yield silent if quiet else _Lines()
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+class _Lines:
+    """One plain line for each thing that is worked on, when it begins."""
+
+    def __init__(self) -> None:
+        self.said: set[str] = set()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        thing = _thing(what)
+        if thing not in self.said and done <= total:
+            self.said.add(thing)
+            say(escaped(what))
+
+
+class _Bar:
+    """One rich bar for each thing that is worked on; its text says at what stage it is."""
+
+    def __init__(self, bars: Any) -> None:
+        self.bars = bars
+        self.tasks: dict[str, Any] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        thing = _thing(what)
+        if thing not in self.tasks:
+            self.tasks[thing] = self.bars.add_task(escaped(what), total=total)
+        text = escaped(what)
+        self.bars.update(self.tasks[thing], description=text, completed=done, total=total)
+
+
+def _thing(what: str) -> str:
+    """Return ``CT`` for ``CT: refine``."""
+    return what.split(": ")[0]
