@@ -1,9 +1,23 @@
-"""What is in a folder of DICOM files: which series, of what kind; no pixels are read."""
+"""What is in a folder of DICOM files: which series, of what kind; no pixels are read.
+
+Files are found by their bytes in the folder and all below it. What is no DICOM is counted, a
+DICOMDIR is ignored, pipes and devices are never opened.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from medfuse.errors import DicomError, InputError
+from medfuse.io import files
+from medfuse.io.dicom_header import Header, is_dicom_head, read_header
+from medfuse.io.dicom_series import kind_of, lay_out, modality_of, patient_key
+
+_SUFFIXES = {".dcm", ".ima", ".dicom"}
+_DIRECTORY = "1.2.840.10008.1.3.10"  # the SOP class of a DICOMDIR
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,132 @@ class SeriesInfo:
     problem: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """The DICOM files under ``root``, by SeriesInstanceUID, in the order of their names.
+
+    ``foreign`` counts files that are no DICOM, ``irregular`` what is no regular file.
+    """
+
+    root: Path
+    series: dict[str, list[Header]]
+    foreign: int = 0
+    irregular: int = 0
+
+    def of_kind(self, kind: str) -> dict[str, list[Header]]:
+        """Return the series of one kind."""
+        return {uid: found for uid, found in self.series.items() if kind_of(found[0]) == kind}
+
+
 def list_series(path: str | os.PathLike[str]) -> tuple[SeriesInfo, ...]:
-    """Return the series of a folder (and its sub-folders) or of one file, by series number."""
-    raise NotImplementedError
+    """Return the series of a folder (and its sub-folders) or of one file, by series number.
+
+    Raises ``InputError`` where nothing there is DICOM or a file is damaged.
+    """
+    found = scan(path)
+    patients: list[tuple[str, str]] = []
+    listed = []
+    for uid, headers in found.series.items():
+        key = patient_key(headers[0])
+        if key not in patients:
+            patients.append(key)
+        listed.append(_info(uid, headers, patients.index(key) + 1, found.root))
+    return tuple(sorted(listed, key=lambda info: (info.number is None, info.number or 0)))
+
+
+def _info(uid: str, headers: Sequence[Header], patient: int, root: Path) -> SeriesInfo:
+    first = headers[0]
+    kind, shape, problem = kind_of(first), None, None
+    if kind == "image":
+        try:
+            shape = lay_out(headers, where=root).geometry.shape
+        except InputError as error:
+            problem = f"{error.what} ({error.id})" if error.id else error.what
+    return SeriesInfo(
+        uid,
+        series_number(first),
+        first.text("Modality").upper(),
+        modality_of(first).name if kind == "image" else "",
+        len(headers),
+        kind,
+        shape,
+        patient,
+        problem,
+    )
+
+
+def series_number(header: Header) -> int | None:
+    """Return the SeriesNumber, None where there is none or it is no number."""
+    text = header.text("SeriesNumber")
+    return int(text) if text.lstrip("+-").isdigit() else None
+
+
+def scan(path: str | os.PathLike[str]) -> Scan:
+    """Return the headers of all DICOM files at ``path``, a folder or one file.
+
+    Raises ``InputError``: there is nothing (N40), no DICOM (D44), a file that cannot be read, is
+    empty (N43) or is named as DICOM but is none (D44); ``DicomError`` for a damaged one (D46).
+    """
+    root = Path(path)
+    if not root.is_dir():
+        return _scan_file(root)
+    series: dict[str, list[Header]] = {}
+    foreign = irregular = 0
+    for entry in _walk(root):
+        if not entry.is_file():  # a pipe would hang whoever opens it
+            irregular += 1
+        elif entry.name.upper() == "DICOMDIR":
+            continue
+        elif _is_ours(entry):
+            header = read_header(entry)
+            if header.text("SOPClassUID") != _DIRECTORY:
+                series.setdefault(header.text("SeriesInstanceUID"), []).append(header)
+        else:
+            foreign += 1
+    if not series:
+        raise InputError(
+            "there is no DICOM file in this folder",
+            where=path,
+            hint="name the folder that holds the series",
+            id="D44",
+        )
+    return Scan(root, series, foreign, irregular)
+
+
+def _scan_file(path: Path) -> Scan:
+    files.readable(path)
+    if not is_dicom_head(files.head(path, 132)):
+        raise _not_dicom(path)
+    header = read_header(path)
+    if header.text("SOPClassUID") == _DIRECTORY:
+        raise DicomError("is a DICOMDIR", where=path, hint="name the folder instead", id="D27")
+    return Scan(path, {header.text("SeriesInstanceUID"): [header]})
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for folder, below, names in os.walk(root):
+        below.sort()
+        for name in sorted(names):
+            yield Path(folder, name)
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a file is DICOM; a slice that cannot be one may not just vanish."""
+    named = path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+    if path.stat().st_size < 132 and not named:
+        return False
+    files.readable(path)
+    if is_dicom_head(files.head(path, 132)):
+        return True
+    if named:
+        raise _not_dicom(path)
+    return False
+
+
+def _not_dicom(path: Path) -> InputError:
+    return InputError(
+        "is not DICOM: the mark DICM is missing behind the first 128 bytes",
+        where=path,
+        hint="export it again as a DICOM file (Part 10)",
+        id="D44",
+    )

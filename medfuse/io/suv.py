@@ -1,10 +1,206 @@
-"""PET activity as standardised uptake value, by body weight."""
+"""PET activity as standardised uptake value by body weight (SUVbw), g/ml.
+
+SUVbw = activity (Bq/ml) * weight (g) / dose (Bq). With DecayCorrection START the activity is that
+at the start of the scan, so the dose is decayed to it; with ADMIN both are that of the injection.
+Dates and times are looked at only to subtract one from the other. (QIBA's vendor-neutral rules;
+DICOM PS3.3 C.8.9.)
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from medfuse.errors import DicomError, InputError
+from medfuse.io.dicom_header import PHILIPS_PET, Header
 from medfuse.volume import Volume
+
+_DAY = timedelta(hours=24)
+_NIGHT = timedelta(hours=12)  # a clock that is so far ahead is that of the day before
+_PLAUSIBLE = {  # kg, Bq, s
+    "PatientWeight": (0.2, 500.0),
+    "RadionuclideTotalDose": (1e5, 1e11),
+    "RadionuclideHalfLife": (60.0, 1e6),
+}
+_HALF_LIVES = {  # s, by the words of RadionuclideCodeSequence
+    ("18", "fluorine"): 6586.2,
+    ("11", "carbon"): 1223.4,
+    ("13", "nitrogen"): 597.9,
+    ("15", "oxygen"): 122.2,
+    ("68", "gallium"): 4062.6,
+    ("82", "rubidium"): 75.5,
+    ("64", "copper"): 45723.6,
+    ("89", "zirconium"): 282276.0,
+    ("124", "iodine"): 360806.0,
+}
+_NO_DATE = "20000101"  # where dates were taken away, the clocks alone must do
+_CREATOR, _SUV_FACTOR, _ACTIVITY_FACTOR = PHILIPS_PET
+
+
+@dataclass(frozen=True)
+class Uptake:
+    """What the rescaled values of a PET series are to be multiplied by, and what they are then.
+
+    ``missing`` names the tags (missing or implausible) without which there is no SUV; the
+    ``factor`` then leads to ``unit`` only.
+    """
+
+    factor: float
+    unit: str
+    missing: tuple[str, ...] = ()
+
+
+def uptake(headers: Sequence[Header], *, where: object) -> Uptake:
+    """Return how the values of a PET series become SUVbw, from the headers of all its slices.
+
+    Raises ``DicomError`` where the slices disagree about the units (D19), or the scan starts before
+    the injection or more than 24 hours after it (D20).
+    """
+    units = {header.text("Units").upper() for header in headers}
+    if len(units) > 1:
+        raise DicomError("the slices have different Units", where=where, id="D19")
+    unit, first = units.pop(), headers[0]
+    if unit == "GML":
+        kind = first.text("SUVType").upper() or "BW"
+        missing = () if kind == "BW" else (f"SUVType BW (it is {kind})",)
+        return Uptake(1.0, f"SUV{kind.lower()}", missing)
+    if unit == "CNTS":
+        return _counts(headers, where)
+    if unit == "BQML":
+        return _by_weight(headers, 1.0, where)
+    named = re.sub(r"[^A-Z0-9]", "", unit).lower()
+    return Uptake(1.0, named or "unknown", ("Units",))
 
 
 def require_suv(volume: Volume) -> Volume:
-    """Return ``volume`` where its unit is SUVbw; else raise ``InputError`` (D19)."""
-    raise NotImplementedError
+    """Return ``volume`` where its values are SUVbw.
+
+    Raises ``InputError`` (D19) with the tags that were missing where they are not.
+    """
+    if volume.unit == "SUVbw":
+        return volume
+    source = volume.source
+    why = next((r.what for r in source.repairs if r.id == "D19"), "") if source else ""
+    raise InputError(
+        f"the values are in {volume.unit or 'unknown units'}, not SUVbw"
+        + (f" ({why})" if why else ""),
+        where=source.path if source else None,
+        hint="export the series again with these tags",
+        id="D19",
+    )
+
+
+def _counts(headers: Sequence[Header], where: object) -> Uptake:
+    """Philips counts: a private factor leads to SUV at once, another to Bq/ml."""
+    first = headers[0]
+    if first.text(_CREATOR).upper().startswith("PHILIPS"):
+        factor = first.number(_SUV_FACTOR)
+        if factor:
+            return Uptake(factor, "SUVbw")
+        factor = first.number(_ACTIVITY_FACTOR)
+        if factor:
+            return _by_weight(headers, factor, where)
+    return Uptake(1.0, "counts", ("(7053,1000) or (7053,1009)",))
+
+
+def _by_weight(headers: Sequence[Header], to_activity: float, where: object) -> Uptake:
+    first = headers[0]
+    given = first.item("RadiopharmaceuticalInformationSequence")
+    found, missing = {}, []
+    for name, (low, high) in _PLAUSIBLE.items():
+        holder = first if name == "PatientWeight" else given
+        value = holder.number(name) if holder else None
+        if value is None or not low <= value <= high:
+            missing.append(name if value is None else f"{name} (implausible)")
+        else:
+            found[name] = value
+    if given and _other_nuclide(given, found.get("RadionuclideHalfLife")):
+        missing.append("RadionuclideHalfLife (not that of the nuclide)")
+    decay = first.text("DecayCorrection").upper()
+    delay = 0.0
+    if decay == "START":
+        delay, unknown = _delay(headers, given, where)
+        missing += unknown
+    elif decay != "ADMIN":
+        missing.append(f"DecayCorrection (it is {decay})" if decay == "NONE" else "DecayCorrection")
+    if missing:
+        return Uptake(to_activity, "Bq/ml", tuple(missing))
+    left = found["RadionuclideTotalDose"] * 2.0 ** (-delay / found["RadionuclideHalfLife"])
+    return Uptake(to_activity * found["PatientWeight"] * 1000.0 / left, "SUVbw")
+
+
+def _other_nuclide(given: Header, half_life: float | None) -> bool:
+    """Tell whether the half-life is certainly not that of the nuclide that is named."""
+    code = given.item("RadionuclideCodeSequence")
+    words = re.findall(r"\d+|[a-z]+", code.text("CodeMeaning").lower()) if code else []
+    known = next((life for key, life in _HALF_LIVES.items() if set(key) <= set(words)), None)
+    return bool(known and half_life and abs(half_life / known - 1) > 0.05)
+
+
+def _delay(
+    headers: Sequence[Header], given: Header | None, where: object
+) -> tuple[float, list[str]]:
+    """Return the seconds from injection to scan start, and the tags that this lacks."""
+    scanned, dated = _scan_start(headers)
+    injected = _injection(given, scanned, dated) if given and scanned else None
+    if not injected or not scanned:
+        lacks = "RadiopharmaceuticalStartDateTime" if scanned else "SeriesTime or AcquisitionTime"
+        return 0.0, [lacks]
+    delay = scanned - injected
+    if not timedelta(0) <= delay <= _DAY:
+        hours = delay.total_seconds() / 3600
+        raise DicomError(
+            f"the scan starts {hours:.1f} hours after the injection, which cannot be",
+            where=where,
+            hint="correct RadiopharmaceuticalStartDateTime, SeriesTime or AcquisitionTime",
+            id="D20",
+        )
+    return delay.total_seconds(), []
+
+
+def _scan_start(headers: Sequence[Header]) -> tuple[datetime | None, bool]:
+    """Return the earliest of the series' and all slices' own times, and whether it has a date."""
+    dated = any(
+        header.text(name)
+        for header in headers
+        for name in ("AcquisitionDateTime", "AcquisitionDate", "SeriesDate")
+    )
+    times = []
+    for header in headers:
+        series_day = header.text("SeriesDate") or _NO_DATE
+        series = _moment(series_day + header.text("SeriesTime"))
+        own_day = header.text("AcquisitionDate")
+        own = _moment(header.text("AcquisitionDateTime")) or _moment(
+            (own_day or series_day) + header.text("AcquisitionTime")
+        )
+        if own and series and not own_day and series - own > _NIGHT:
+            own += _DAY  # the series began before midnight, the slice after it
+        times += [time for time in (series, own) if time]
+    return min(times, default=None), dated
+
+
+def _injection(given: Header, scanned: datetime, dated: bool) -> datetime | None:
+    stamp = _moment(given.text("RadiopharmaceuticalStartDateTime"))
+    if stamp and dated:
+        return stamp
+    clock = f"{stamp:%H%M%S}" if stamp else given.text("RadiopharmaceuticalStartTime")
+    injected = _moment(f"{scanned:%Y%m%d}{clock}")
+    if injected and injected - scanned >= _NIGHT:
+        return injected - _DAY  # the dose before midnight, the scan after it
+    return injected
+
+
+def _moment(text: str) -> datetime | None:
+    """Return a DICOM date and time (DT, or DA followed by TM); a zone is left out of account."""
+    pattern = r"(\d{8})(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6})\d*)?(?:[+-]\d{4})?"
+    found = re.fullmatch(pattern, text.replace(":", ""))
+    if not found:
+        return None
+    day, hour, minute, second, fraction = found.groups()
+    try:
+        start = datetime.strptime(day + hour + (minute or "00") + (second or "00"), "%Y%m%d%H%M%S")
+    except ValueError:
+        return None
+    return start + timedelta(microseconds=int((fraction or "0").ljust(6, "0")))
