@@ -1,1 +1,1 @@
-"""Files in and out: ``volumes`` and ``studies`` are the doors, the other modules one format each."""
+"""Files in and out: ``volumes`` and ``studies`` are the doors, behind them one file a format."""
