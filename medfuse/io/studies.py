@@ -131,11 +131,17 @@ def _sorted_files(folder: Path) -> tuple[list[Path], list[Path], Path | None]:
             report = path
         elif end is None or SUFFIXES[end] == DICOM or path.name.startswith("."):
             continue
-        elif any(_LABELS.search(part) for part in re.split(r"[^a-z0-9]+", stem(path).lower())):
+        elif is_label_name(path):
             maps.append(path)
         else:
             scans.append(path)
     return scans, maps, report
+
+
+def is_label_name(path: Path) -> bool:
+    """Tell whether a file is called a label map: a part of its name is mask, seg, label or so."""
+    parts = re.split(r"[^a-z0-9]+", stem(path).lower())
+    return any(_LABELS.search(part) is not None for part in parts)
 
 
 def _below(folder: Path) -> list[Path]:
@@ -149,7 +155,7 @@ def _below(folder: Path) -> list[Path]:
 
 def _series(folder: Path) -> tuple[list[Volume], list[str]]:
     """Return the volumes of all DICOM series in or below a folder, and the UIDs of its SEGs."""
-    if not _holds_dicom(folder):
+    if not holds_dicom(folder):
         return [], []
     from medfuse.io.dicom_read import list_series, read_series  # pydicom is slow to load
 
@@ -169,7 +175,8 @@ def _series(folder: Path) -> tuple[list[Volume], list[str]]:
     return volumes, [info.series_uid for info in listed if info.kind == "SEG"]
 
 
-def _holds_dicom(folder: Path) -> bool:
+def holds_dicom(folder: Path) -> bool:
+    """Tell whether a DICOM file lies in a folder or below it; other files are not opened."""
     for inside, folders, names in os.walk(folder):
         folders.sort()
         for path in (Path(inside, name) for name in sorted(names)):
