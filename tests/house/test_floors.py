@@ -19,7 +19,8 @@ FLOORS = (  # from the ground up; each entry lists the rooms of one floor
     ("medfuse.study", "medfuse.record"),
     ("medfuse.itk",),
     ("medfuse.resampling", "medfuse.similarity", "medfuse.intensity", "medfuse.metrics"),
-    ("medfuse.io", "medfuse.phantom"),
+    ("medfuse.io",),
+    ("medfuse.phantom",),  # writes its cases through io
     ("medfuse.nets",),
     ("medfuse.text",),
     ("medfuse.fusion", "medfuse.translation", "medfuse.alignment"),
