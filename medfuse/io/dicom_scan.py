@@ -14,7 +14,7 @@ from pathlib import Path
 from medfuse.errors import DicomError, InputError
 from medfuse.io import files
 from medfuse.io.dicom_header import Header, is_dicom_head, read_header
-from medfuse.io.dicom_series import kind_of, lay_out, modality_of, patient_key
+from medfuse.io.dicom_series import kind_of, lay_out, modality_of, patient_key, same_patient
 
 _SUFFIXES = {".dcm", ".ima", ".dicom"}
 _DIRECTORY = "1.2.840.10008.1.3.10"  # the SOP class of a DICOMDIR
@@ -68,9 +68,11 @@ def list_series(path: str | os.PathLike[str]) -> tuple[SeriesInfo, ...]:
     listed = []
     for uid, headers in found.series.items():
         key = patient_key(headers[0])
-        if key not in patients:
+        known = (n for n, patient in enumerate(patients) if same_patient(key, patient))
+        place = next(known, len(patients))
+        if place == len(patients):
             patients.append(key)
-        listed.append(_info(uid, headers, patients.index(key) + 1, found.root))
+        listed.append(_info(uid, headers, place + 1, found.root))
     return tuple(sorted(listed, key=lambda info: (info.number is None, info.number or 0)))
 
 

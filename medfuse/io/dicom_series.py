@@ -58,6 +58,13 @@ def patient_key(header: Header) -> tuple[str, str]:
     return header.text("PatientID").casefold(), name
 
 
+def same_patient(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Tell whether two keys may be one patient: by the ids where both are known, else by name."""
+    ids, names = zip(one, other, strict=True)
+    decisive = ids if all(ids) else names
+    return not all(decisive) or decisive[0] == decisive[1]
+
+
 def lay_out(
     headers: Sequence[Header],
     *,

@@ -244,15 +244,60 @@ def _line(
             hint="reconstruct the series without tilt",
             id="D7",
         )
+    apart = abs(way @ normal) / (len(planes) - 1)
     repairs.append(
         Repair(
             f"the slices are tilted by {tilt:.{1 if tilt > 0.1 else 3}f} degrees against their "
-            f"stack and {abs(way @ normal) / (len(planes) - 1):.4f} mm apart along their normal: read as "
-            "they lie, resampled once where a right-angled grid is needed",
+            f"stack, {apart:.4f} mm apart along their normal: read as they lie, resampled once "
+            "where a right-angled grid is needed",
             id="D7",
         )
     )
     return way, places[0]
+
+
+def grid_of(
+    planes: Sequence[Plane], *, where: object
+) -> tuple[Geometry, list[int], tuple[Repair, ...]]:
+    """Return one grid through planes that may repeat or leave slices out, and the slice of each.
+
+    For segmentations, whose empty planes are not stored: distances are whole multiples of the
+    smallest. Raises ``DicomError`` where they are not (D6), or orientations or sizes differ.
+    """
+    repairs: list[Repair] = []
+    if not all(_parallel(planes[0], plane) for plane in planes):
+        raise DicomError("frames of several orientations are mixed", where=where, id="D23")
+    _one_size(list(planes), where)
+    normal = planes[0].normal
+    along = np.array([plane.position @ normal for plane in planes])
+    order = np.argsort(along, kind="stable")
+    new = np.diff(along[order], prepend=-np.inf) >= _SAME_PLACE_MM
+    ends = [planes[k] for k in order[new]]
+    if len(ends) == 1:
+        alone = _single(ends[0], ())
+        return alone.geometry, [0] * len(planes), ()
+    places = along[order[new]]
+    step = float(np.diff(places).min())
+    declared = ends[0].thickness
+    if declared and _whole(places, declared):
+        step = declared
+    if not _whole(places, step):
+        raise DicomError("the frames lie at uneven distances", where=where, id="D6")
+    count = int(np.round((places[-1] - places[0]) / step))
+    way, origin = _line(ends, places, where, repairs)
+    geometry = _grid(ends[0], count + 1, way / count, origin)
+    part = (along - places[0]) / (places[-1] - places[0])
+    depths = [int(depth) for depth in np.round(part * count)]
+    return geometry, depths, tuple(repairs)
+
+
+def _whole(places: Array64, step: float) -> bool:
+    """Tell whether all places are whole steps apart, as exactly as slices must be."""
+    steps = np.round((places - places[0]) / step)
+    if steps[-1] < 1 or np.diff(steps).min() < 1:
+        return False
+    even = steps * (places[-1] - places[0]) / steps[-1]
+    return bool(np.abs(places - places[0] - even).max() <= min(_SIDEWAYS_MM, 0.05 * step))
 
 
 def _single(plane: Plane, repairs: Iterable[Repair]) -> Arranged:
