@@ -22,7 +22,7 @@ MAX_HEADER = 1 << 20
 MILLIMETRES = {"mm": 1.0, "millimeter": 1.0, "cm": 10.0, "m": 1e3, "um": 1e-3, "micron": 1e-3}
 
 _NUMBER = re.compile(
-    r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE
+    r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII
 )
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
 
@@ -85,7 +85,7 @@ def numbers(text: str, count: int, *, what: str, where: object, id: str) -> Arra
 def sizes_of(text: str, count: int, *, where: object) -> tuple[int, ...]:
     """Return the sizes along all axes. Raises ``InputError`` (R12) unless they make sense."""
     words = text.split()
-    if len(words) != count or not all(re.fullmatch(r"[-+]?\d{1,18}", word) for word in words):
+    if len(words) != count or not all(re.fullmatch(r"[-+]?[0-9]{1,18}", word) for word in words):
         raise InputError(
             f"the sizes are not {count} whole numbers",
             where=where,

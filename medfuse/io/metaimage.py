@@ -163,6 +163,17 @@ def _check_scalar(fields: Mapping[str, str], where: object) -> None:
         raise InputError(
             "holds its voxels as text", where=where, hint="write it as binary data", id="R6"
         )
+    names = ("ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset")
+    for name, neutral in zip(names, (1, 0), strict=True):
+        scale = numbers(fields.get(name, str(neutral)), 1, what=name, where=where, id="N16")
+        if scale[0] != neutral:
+            # ITK passes over these fields, other tools apply them
+            raise InputError(
+                f"{name} is {scale[0]:g}, which not every tool applies",
+                where=where,
+                hint="write the values as they are meant",
+                id="N16",
+            )
 
 
 def _dtype(fields: Mapping[str, str], where: object) -> np.dtype[np.generic]:
