@@ -53,7 +53,7 @@ VERBS = {
     "inspect": "medfuse.io.inspection",
     "resample": "medfuse.resampling",
     "apply": "medfuse.resampling",
-    "phantom": "medfuse.phantom.cohort",
+    "write_phantom": "medfuse.phantom.cohort",
     "register": "registration.pairwise",
     "assess": "registration.quality",
     "gate": "registration.quality",

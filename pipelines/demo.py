@@ -15,7 +15,7 @@ from medfuse import settings as settings_
 from medfuse.errors import OutputError
 from medfuse.io.transforms import read_transform
 from medfuse.io.volumes import read_labels, read_volume
-from medfuse.phantom.cohort import phantom
+from medfuse.phantom.cohort import write_phantom
 from medfuse.progress import Progress, silent
 from medfuse.record import Record
 from medfuse.study import Quality, Study
@@ -59,7 +59,7 @@ def run_demo(
             raise OutputError("is not empty", where=home, hint="add --overwrite", id="S5")
         shutil.rmtree(home / SUBJECT, ignore_errors=True)
     progress("making a head", 0, 1)
-    phantom(home, subjects=1, seed=seed)
+    write_phantom(home, subjects=1, seed=seed)
     progress("making a head", 1, 1)
     made = home / SUBJECT
     study = Study(

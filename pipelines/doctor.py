@@ -10,7 +10,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-import medfuse
+from medfuse import __version__
 
 PACKAGES = ("medfuse", "registration", "pipelines")
 NEEDED = ("numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "h5py", "typer", "rich", "jinja2")
@@ -61,7 +61,7 @@ def examine() -> Examination:
     optional = {name: _version(name) for name in OPTIONAL}
     memory = free_memory()
     return Examination(
-        version=medfuse.__version__,
+        version=__version__,
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
         packages=packages,

@@ -123,7 +123,7 @@ def subject(seed: int, *, aligned: bool = False) -> Subject:
     return Subject(made, truth, labels, report(body.lesion, seed))
 
 
-def phantom(
+def write_phantom(
     out: str | os.PathLike[str],
     *,
     subjects: int = 1,

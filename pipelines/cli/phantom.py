@@ -34,10 +34,12 @@ def command(
 
     Research software, not a medical device.
     """
-    from medfuse.phantom.cohort import phantom
+    from medfuse.phantom.cohort import write_phantom
     from pipelines.cli import terminal, worker
 
     worker.announce(out)
     with terminal.listener() as progress:
-        phantom(out, subjects=subjects, seed=seed, aligned=aligned, dicom=dicom, progress=progress)
+        write_phantom(
+            out, subjects=subjects, seed=seed, aligned=aligned, dicom=dicom, progress=progress
+        )
     terminal.say(f"wrote {subjects} {'head' if subjects == 1 else 'heads'} into {out}")
