@@ -192,6 +192,7 @@ def _write(made: Subject, folder: Path, name: str, *, dicom: bool) -> None:
                 folder / "dicom" / scanner,
                 patient=f"PHANTOM^{name.upper()}",
                 number=number + 1,
+                frame="MR" if scanner in ("T1", *_SAME_SESSION) else "",
             )
 
 
