@@ -28,10 +28,10 @@ from medfuse.resampling import resample as resample
 from medfuse.study import AlignedStudy as AlignedStudy
 from medfuse.study import Quality as Quality
 from medfuse.study import Study as Study
+from medfuse.transform import IDENTITY as IDENTITY
 from medfuse.transform import Affine as Affine
 from medfuse.transform import Chain as Chain
 from medfuse.transform import Displacement as Displacement
-from medfuse.transform import IDENTITY as IDENTITY
 from medfuse.transform import Transform as Transform
 from medfuse.volume import LabelMap as LabelMap
 from medfuse.volume import Source as Source
