@@ -73,12 +73,11 @@ def stored(path: Path, *, limit: int = 8 * MAX_VOXELS) -> bytes:
     """Return the bytes of a file as they lie on disk, never more than ``limit``."""
     try:
         with path.open("rb") as stream:
-            raw = stream.read(limit + 1)
+            if os.fstat(stream.fileno()).st_size > limit:
+                raise InputError(f"holds more than {limit} bytes", where=path, id="N29")
+            return stream.read()  # not read(limit): that takes so much memory at once
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path, id="N44") from None
-    if len(raw) > limit:
-        raise InputError(f"holds more than {limit} bytes", where=path, id="N29")
-    return raw
 
 
 def content(path: Path, *, limit: int) -> bytes:
@@ -129,13 +128,15 @@ def inflate(raw: bytes, path: Path, *, limit: int) -> bytes:
 
 
 def _cut(engine: Any, size: int, path: Path) -> InputError:
-    # zeros in place of the eight closing bytes fail their check only where the data are complete
+    # zeros in place of the eight closing bytes reach their check only where the data are complete
     try:
         engine.decompress(bytes(8), 1)
+        complete = engine.eof
     except zlib.error as error:
-        if "data check" in str(error) or "length check" in str(error):
-            what = "the file is cut: the checksum at the end of the gzip stream is missing"
-            return InputError(what, where=path, hint=_AGAIN, id="N2")
+        complete = "data check" in str(error) or "length check" in str(error)
+    if complete:
+        what = "the file is cut: the checksum at the end of the gzip stream is missing"
+        return InputError(what, where=path, hint=_AGAIN, id="N2")
     what = f"the file is cut: the gzip stream does not end ({size} bytes of it are there)"
     return InputError(what, where=path, hint=_AGAIN, id="N1")
 

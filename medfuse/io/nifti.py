@@ -49,7 +49,10 @@ def read(path: Path, options: Mapping[str, str]) -> Image:
     the world is unknown, contradictory, singular or sheared by more than 5 degrees.
     """
     raw = stored(path)
-    header = parse(beginning(raw, HEAD), path)
+    head = beginning(raw, HEAD)
+    if len(head) < HEAD and raw.startswith(GZIP):
+        head = inflate(raw, path, limit=HEAD)  # says what is wrong with the stream
+    header = parse(head, path)
     affine, placed = world(
         header.fields, header.shape, path, xform=options.get("xform"), centred="centred" in options
     )

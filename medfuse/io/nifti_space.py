@@ -14,6 +14,7 @@ from medfuse.geometry import Array64
 
 _MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 1e-3}  # unknown means mm
 _UNIT_NAMES = {1: "metre", 3: "micron"}
+_LAST_CODE = 5  # nifti1.h: NIFTI_XFORM_TEMPLATE_OTHER
 _APART_MM = 0.1
 _NOTED_MM = 1e-3
 
@@ -35,9 +36,9 @@ def world(
     repairs: list[Repair] = []
     scale = _units(int(fields["xyzt_units"]) & 7, repairs)
     forms = {}
-    if int(fields["sform_code"]) > 0 and xform != "qform":
+    if xform != "qform" and _is_set(fields, "sform", path):
         forms["sform"] = scale @ _checked(_sform(fields), "sform", path)
-    if int(fields["qform_code"]) > 0 and xform != "sform":
+    if xform != "sform" and _is_set(fields, "qform", path):
         forms["qform"] = scale @ _checked(_qform(fields, path), "qform", path)
     if xform is not None and xform not in forms:
         raise UsageError(f"has no {xform}", where=path, hint="leave xform= away")
@@ -75,6 +76,18 @@ def _units(code: int, repairs: list[Repair]) -> Array64:
     elif code not in _MM:
         repairs.append(Repair(f"unknown unit of length ({code}); mm assumed", id="N13"))
     return np.diag([*[_MM.get(code, 1.0)] * 3, 1.0])
+
+
+def _is_set(fields: np.void, form: str, path: Path) -> bool:
+    code = int(fields[f"{form}_code"])
+    if not 0 <= code <= _LAST_CODE:
+        raise GeometryError(
+            f"the {form} is of the unknown kind {code}",
+            where=path,
+            hint="say which form is right: xform=sform or xform=qform",
+            id="N11",
+        )
+    return code > 0
 
 
 def _sform(fields: np.void) -> Array64:

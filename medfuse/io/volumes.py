@@ -180,7 +180,9 @@ def _located(
     else:
         located = locate(path) if isinstance(path, str) else Locator(os.fspath(path))
     chosen = {
-        key: option(key, value) for key, value in options.items() if value not in (None, False)
+        key: option(key, value)
+        for key, value in options.items()
+        if value is not None and value is not False
     }
     meant = modality_called(modality) if isinstance(modality, str) else modality
     return Locator(located.path, meant or located.modality, {**located.options, **chosen})
