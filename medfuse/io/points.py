@@ -73,5 +73,6 @@ def _number(row: list[str], column: int, line: int, path: object) -> float:
 
 def write_points(points: Array64, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
     """Write points (N, 3), LPS mm, as a table with the columns x, y, z and a nanometre's digits."""
-    lines = ["x,y,z", *(",".join(f"{value:.6f}" for value in point) for point in points)]
+    rounded = np.round(points, 6) + 0.0  # no "-0.000000"
+    lines = ["x,y,z", *(",".join(f"{value:.6f}" for value in point) for point in rounded)]
     return write_text(path, "\n".join(lines) + "\n", overwrite=overwrite)

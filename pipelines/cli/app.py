@@ -44,7 +44,7 @@ app.command("demo")(demo.command)
 @app.callback(invoke_without_command=True)
 def door(
     context: typer.Context,
-    debug: Annotated[
+    debug: Annotated[  # noqa: ARG001 - for the help: main() takes it out, wherever it stands
         bool, typer.Option("--debug", help="Show a traceback where something goes wrong.")
     ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,

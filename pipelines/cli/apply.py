@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def command(
+def command(  # noqa: PLR0913 - the options of the command
     transforms: Annotated[
         list[str], typer.Argument(metavar="TRANSFORM...", help="One or more transform files")
     ],
@@ -38,7 +38,7 @@ def command(
         bool, typer.Option("--overwrite", help="Replace --out where it exists.")
     ] = False,
 ) -> None:
-    """Carry a scan onto another grid, or points, through one transform or a chain of them.
+    """Carry a scan or points through transforms.
 
     Transforms are listed in the order in which a fixed point passes through them; points are
     x,y,z in LPS mm, mapped fixed to moving; --inverse inverts the whole chain. A chain costs one

@@ -16,7 +16,10 @@ def command(
         bool, typer.Option("--overwrite", help="Replace OUT where it exists.")
     ] = False,
 ) -> None:
-    """Convert a scan or label map: a DICOM series or any file that medfuse reads, into one file.
+    """Convert a scan or label map into one file.
+
+    From a DICOM series or any file that medfuse reads. A name that ends in .nii.gz is written as
+    NIfTI, and so on.
 
     Nothing but the values and the grid is written: no name, date or other header of the patient.
 

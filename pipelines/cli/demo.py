@@ -15,7 +15,9 @@ def command(
         bool, typer.Option("--overwrite", help="Replace what an earlier demo made in DIR.")
     ] = False,
 ) -> int:
-    """Make a head in code, align its T2, CT and PET with its T1, and measure the true error.
+    """Make a head, align it, measure the true error.
+
+    Its T2, CT and PET are aligned with its T1.
 
     The head is DIR/sub-001; the results, with page.html, are in DIR/aligned.
 

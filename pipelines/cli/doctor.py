@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 def command(
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> int:
-    """Look at this installation: versions, DICOM codecs, memory, and packages in the way.
+    """Look at this installation.
+
+    Versions, DICOM codecs, memory, and packages that are in the way.
 
     \b
     Example:

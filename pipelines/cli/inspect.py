@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from medfuse.errors import escaped
+
+if TYPE_CHECKING:
+    from medfuse.io.inspection import Found
 
 
 def command(
@@ -13,7 +18,9 @@ def command(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Say what a file or folder holds: format, modality, grid, DICOM series, repairs needed.
+    """Say what a file or folder holds.
+
+    Format, modality, grid, values, DICOM series, and the repairs that reading needs.
 
     Nothing of the patient is printed.
 
@@ -32,7 +39,44 @@ def command(
     from medfuse.io.inspection import inspect
     from pipelines.cli import terminal
 
-    with terminal.repairs() as warned:
-        found = inspect(path)
-    terminal.tell(path, warned)
-    terminal.say(json_.dumps(found, indent=2))
+    found = inspect(path)
+    for one in found:
+        terminal.tell(one.name, one.repairs)
+        if one.problem is not None:
+            terminal.warning(one.name, one.problem.id or "unreadable", one.problem.what)
+    if json:
+        terminal.say(json_.dumps({"found": [one.document() for one in found]}, indent=2))
+    else:
+        for one in found:
+            terminal.say("\n".join(_lines(one)))
+
+
+def _lines(one: Found) -> list[str]:
+    """Return what is known of one scan, its name first."""
+    series = f":series={one.series}" if one.series else ""
+    count = f"series {_known(one.number)}, {one.count} instances" if one.count else ""
+    first = [f"{escaped(one.name)}{series}"]
+    kind = ", ".join(word for word in (one.format, one.kind, one.modality, count) if word)
+    lines = [*first, f"  {kind}"]
+    if one.shape is not None:
+        size = " x ".join(str(n) for n in reversed(one.shape))
+        lines.append(f"  {size} voxels{_spaced(one.spacing)}{_towards(one.orientation)}")
+    if one.values is not None:
+        lines.append(f"  values {one.values[0]:g} to {one.values[1]:g} {one.unit}".rstrip())
+    names = dict(one.label_names)
+    lines += [f"  label {n} {escaped(names.get(n, ''))}".rstrip() for n in one.labels]
+    if one.problem is not None:
+        lines.append(f"  cannot be read: {escaped(one.problem.what)}")
+    return lines
+
+
+def _known(number: int | None) -> str:
+    return "without number" if number is None else str(number)
+
+
+def _spaced(spacing: tuple[float, float, float] | None) -> str:
+    return "" if spacing is None else f" of {' x '.join(f'{mm:.3g}' for mm in spacing[::-1])} mm"
+
+
+def _towards(orientation: str) -> str:
+    return f", axes {orientation}" if orientation else ""

@@ -20,7 +20,7 @@ def command(
     ] = False,
     dicom: Annotated[bool, typer.Option("--dicom", help="Write DICOM series as well.")] = False,
 ) -> None:
-    """Make heads in code: T1, T1CE, T2, FLAIR, CT, PET, labels, a report, the true transforms.
+    """Make believable heads in code, with the truth.
 
     Writes OUT/sub-001/{T1,T1CE,T2,FLAIR,CT,PET}.nii.gz, labels.nii.gz, report.txt and
     truth/NAME.tfm. No person was scanned.

@@ -76,7 +76,7 @@ def command(  # noqa: PLR0913 - the options of the command
     overwrite: Overwrite = False,
     allow_fail: AllowFail = False,
 ) -> int:
-    """Bring moving scans onto a fixed one: transforms, moved scans, verdicts and a page.
+    """Bring moving scans onto a fixed one, with a verdict.
 
     Any pair of MRI, CT and PET, from any orientation. A scan is a file or a DICOM folder:
     PATH[:CT,key=value,...]. Writes DIR/page.html, DIR/record.json, and for each moving scan

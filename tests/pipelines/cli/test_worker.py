@@ -1,0 +1,124 @@
+"""Signals, crashes and dead parents, with work that answers to no signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+
+START = """
+import itertools, os, signal, sys, time
+from pathlib import Path
+from pipelines.cli import worker
+
+def work():
+    {work}
+    return 0
+
+def report(text):
+    sys.stderr.write(text + "\\n")
+
+sys.exit(worker.supervise(work, report))
+"""
+STUCK = """
+    worker.announce(".")
+    Path(f".{os.getpid()}-1.part.nii.gz").write_text("half")
+    Path(f".partial-{os.getpid()}/CT").mkdir(parents=True)
+    Path(".medfuse.lock").write_text(f"{os.getpid()}\\n")
+    Path("ready").touch()
+    sum(itertools.repeat(1, 10**13))  # in C, with the interpreter locked: no handler runs
+"""
+POLITE = """
+    Path("ready").touch()
+    try:
+        time.sleep(60)
+    finally:
+        Path("tidied").touch()
+"""
+
+
+def started(folder: Path, work: str) -> subprocess.Popen[str]:
+    """Start supervised work in ``folder`` and wait until it is in the middle of it."""
+    running = subprocess.Popen(
+        [sys.executable, "-c", START.format(work=work)],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 20
+    while not (folder / "ready").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return running
+
+
+def ended(folder: Path, work: str) -> tuple[int, str]:
+    """Run supervised work to its end; return exit code and stderr."""
+    done = subprocess.run(
+        [sys.executable, "-c", START.format(work=work)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_S8_a_signal_is_answered_within_two_seconds_inside_compiled_code(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    running = started(tmp_path, STUCK)
+    sent = time.monotonic()
+    running.send_signal(number)
+    _, said = running.communicate(timeout=20)
+    assert running.returncode == code
+    assert time.monotonic() - sent < 2
+    assert len(said.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["ready"]
+
+
+def test_S8_work_that_can_answer_tidies_up_itself(tmp_path: Path) -> None:
+    running = started(tmp_path, POLITE)
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert (tmp_path / "tidied").exists()
+
+
+def test_work_ends_with_its_parent(tmp_path: Path) -> None:
+    running = started(tmp_path, POLITE + "    Path('finished').touch()")
+    running.kill()
+    running.communicate(timeout=20)  # the pipe closes when the child is gone too
+    assert not (tmp_path / "finished").exists()
+
+
+@pytest.mark.parametrize("code", [0, 4, 7])
+def test_the_exit_code_of_the_work_is_passed_on(tmp_path: Path, code: int) -> None:
+    assert ended(tmp_path, f"return {code}") == (code, "")
+
+
+def test_a_process_that_the_system_killed_ran_out_of_memory(tmp_path: Path) -> None:
+    code, said = ended(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert code == 6
+    assert "memory" in said
+
+
+def test_a_crash_is_one_line(tmp_path: Path) -> None:
+    code, said = ended(tmp_path, "os.kill(os.getpid(), signal.SIGSEGV)")
+    assert code == 1
+    assert said.splitlines() == [
+        f"internal: the work ended with signal {int(signal.SIGSEGV)}; run again with --debug"
+    ]
+
+
+def test_announcing_without_a_parent_does_nothing(tmp_path: Path) -> None:
+    from pipelines.cli import worker
+
+    worker.announce(tmp_path)
