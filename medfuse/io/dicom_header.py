@@ -45,6 +45,7 @@ Rows Columns SamplesPerPixel PlanarConfiguration BitsAllocated BitsStored HighBi
 PixelRepresentation ReferencedSegmentNumber SegmentNumber MaximumFractionalValue
 PixelPaddingValue PixelPaddingRangeLimit
 """
+_LOUD = ("pydicom", "openjpeg", "pylibjpeg")
 PHILIPS_PET = [(0x7053, element) for element in (0x0010, 0x1000, 0x1009)]
 _WANTED = [*_PIXELS.split(), *_SERIES.split(), *PHILIPS_PET]
 
@@ -52,8 +53,10 @@ _WANTED = [*_PIXELS.split(), *_SERIES.split(), *PHILIPS_PET]
 @contextlib.contextmanager
 def guarded(where: object) -> Iterator[None]:
     """Run pydicom silently; any exception of it becomes one ``DicomError`` about ``where``."""
-    logger = logging.getLogger("pydicom")
-    before, logger.disabled = logger.disabled, True
+    loggers = [logging.getLogger(name) for name in _LOUD]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -68,7 +71,8 @@ def guarded(where: object) -> Iterator[None]:
             id="D46",
         ) from None
     finally:
-        logger.disabled = before
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @dataclass(frozen=True, eq=False)

@@ -188,10 +188,10 @@ def _decodable(header: Header) -> str:
     """Return the name of the compression, where a decoder of it is installed."""
     with guarded(header.where):
         name = str(header.dataset.file_meta.TransferSyntaxUID.name)
-    try:
-        available = get_decoder(header.syntax).is_available
-    except NotImplementedError:
-        available = False
+        try:
+            available = get_decoder(header.syntax).is_available
+        except NotImplementedError:
+            available = False
     if available:
         return name
     raise DicomError(

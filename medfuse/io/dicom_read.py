@@ -119,10 +119,9 @@ def _listed(images: dict[str, list[Header]]) -> str:
     entries = []
     for headers in images.values():
         number = series_number(headers[0])
+        said = "without number" if number is None else f"number {number}"
         kind = headers[0].text("Modality").upper()
-        entries.append(
-            (number or 0, f"{'-' if number is None else number} ({kind}, {len(headers)})")
-        )
+        entries.append((number or 0, f"{said} ({kind}, {len(headers)} files)"))
     return ", ".join(text for _, text in sorted(entries))
 
 

@@ -39,7 +39,7 @@ def values_of(arranged: Arranged, kind: Modality, *, where: object) -> Values:
     becomes the air of ``kind``. Raises ``DicomError`` for pixels that are missing, cut or cannot
     be decoded, and what ``uptake`` raises.
     """
-    filled = _Filling(arranged, kind.air)
+    filled = _Filling(arranged, kind.air, where)
     array, repairs = filled.array, filled.repairs(kind.air)
     word = arranged.planes[0].header.text("Modality").upper()
     unit = "HU" if word == "CT" else "a.u."
@@ -56,9 +56,9 @@ def values_of(arranged: Arranged, kind: Modality, *, where: object) -> Values:
 class _Filling:
     """Read file after file into one array, and count what is noticed on the way."""
 
-    def __init__(self, arranged: Arranged, air: float) -> None:
+    def __init__(self, arranged: Arranged, air: float, where: object) -> None:
         planes = arranged.planes
-        self.array = _room(len(planes), *planes[0].shape)
+        self.array = _room(len(planes), *planes[0].shape, where)
         self.digest = hashlib.sha256()
         self.padded = {"D29": 0, "D30": 0}
         self.inverted = 0
@@ -107,12 +107,14 @@ class _Filling:
         return made
 
 
-def _room(depth: int, rows: int, columns: int) -> Array32:
+def _room(depth: int, rows: int, columns: int, where: object) -> Array32:
+    what = f"{depth} slices of {rows} x {columns} pixels"
     if depth * rows * columns > MAX_VOXELS:
-        raise ResourceError(
-            f"{depth} slices of {rows} x {columns} pixels are more than can be read"
-        )
-    return np.empty((depth, rows, columns), dtype=np.float32)
+        raise DicomError(f"declares {what}, more than can be read", where=where, id="D43")
+    try:
+        return np.empty((depth, rows, columns), dtype=np.float32)
+    except MemoryError:
+        raise ResourceError(f"{what} do not fit into memory", where=where) from None
 
 
 def _check_hu(array: Array32, where: object) -> None:

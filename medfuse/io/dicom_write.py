@@ -127,7 +127,9 @@ def _frame_of(patient: str, frame: str, kind: str, number: int) -> Dataset:
     made.AccessionNumber = made.ReferringPhysicianName = made.PositionReferenceIndicator = ""
     made.Modality, made.SeriesNumber, made.AcquisitionNumber = kind, number, 1
     made.Manufacturer, made.ManufacturerModelName = "medfuse", "phantom"
-    made.PatientPosition = "HFS"
+    made.Laterality = ""
+    if kind != "PT":  # PET says it in codes
+        made.PatientPosition = "HFS"
     made.ImageType = ["DERIVED", "PRIMARY", "AXIAL" if kind == "CT" else "OTHER"]
     if kind == "PT":
         made.ImageType = ["DERIVED", "PRIMARY"]
@@ -179,13 +181,13 @@ def _positron(made: Dataset, index: int, count: int) -> None:
     tracer.RadionuclideTotalDose = _ds(_DOSE_BQ)
     tracer.RadionuclideHalfLife = _ds(_HALF_LIFE_S)
     tracer.RadionuclidePositronFraction = _ds(0.967)
-    tracer.RadionuclideCodeSequence = [_code("C-111A1", "SRT", "^18^Fluorine")]
+    tracer.RadionuclideCodeSequence = [_code("77004003", "SCT", "^18^Fluorine")]
     made.RadiopharmaceuticalInformationSequence = [tracer]
-    made.PatientOrientationCodeSequence = [_code("F-10450", "SRT", "recumbent")]
+    made.PatientOrientationCodeSequence = [_code("102538003", "SCT", "recumbent")]
     made.PatientOrientationCodeSequence[0].PatientOrientationModifierCodeSequence = [
-        _code("F-10340", "SRT", "supine")
+        _code("40199007", "SCT", "supine")
     ]
-    made.PatientGantryRelationshipCodeSequence = [_code("F-10470", "SRT", "headfirst")]
+    made.PatientGantryRelationshipCodeSequence = [_code("102540008", "SCT", "headfirst")]
 
 
 def _pixels(made: Dataset, plane: npt.NDArray[np.float32], kind: str) -> None:
