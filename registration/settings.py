@@ -7,7 +7,7 @@ from typing import Literal
 
 from medfuse.errors import UsageError
 from medfuse.study import Quality
-from medfuse.transform import Transform
+from medfuse.transform import Affine, Transform
 
 
 @dataclass(frozen=True)
@@ -38,3 +38,11 @@ class Registration:
     transform: Transform
     quality: Quality
     settings: RegisterSettings
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What an engine hands back: a linear ``transform`` and its own ``similarity``."""
+
+    transform: Affine
+    similarity: float

@@ -1,0 +1,194 @@
+"""Find the pose of one volume in another from any orientation and offset.
+
+Thousands of poses are scored at once; the best are improved by a pattern search, first at 8 mm,
+then at 4 mm, and climbed. What is left are ranked, distinct candidates. Two ways in: the whole
+sphere of rotations, and the neighbourhoods of the header's pose and of aligned centres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medfuse import seeds
+from medfuse.geometry import Array64
+from registration.levels import Prepared
+from registration.linear import Climbed, climb
+from registration.measure import Measure
+from registration.pair import Pair
+from registration.pose import about, distinct, even_rotations, landmarks, rotations, steps
+from registration.scoring import FULL_OVERLAP, ScoreArray, Scorer
+
+_APART = 12.0  # mm: candidates closer than this are one
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many poses a search looks at, and how many survive each stage."""
+
+    rotations: int
+    shifts: tuple[float, ...]  # distances of the crosses of shifts, mm
+    kept: int
+    refined: int
+
+
+FIRST = Effort(rotations=2000, shifts=(28.0,), kept=160, refined=16)
+SECOND = Effort(rotations=4000, shifts=(20.0, 40.0, 60.0, 85.0, 110.0), kept=800, refined=32)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """The two scorers of a search, and the points that tell its poses apart."""
+
+    coarse: Scorer
+    middle: Scorer
+    marks: Array64
+
+    @classmethod
+    def of(cls, fixed: Prepared, moving: Prepared, rng: np.random.Generator) -> Stage:
+        """Draw the points (500 at 8 mm, 2,000 at 4 mm) and lay out both levels."""
+        few, many = fixed.points(500, rng), fixed.points(2000, rng)
+        return cls(
+            Scorer((fixed, fixed.coarse), (moving, moving.coarse), points=few, bins=12),
+            Scorer((fixed, fixed.middle), (moving, moving.middle), points=many, bins=20),
+            landmarks(fixed.mass_centre, fixed.radius),
+        )
+
+
+def everywhere(fixed: Prepared, moving: Prepared, effort: Effort) -> Array64:
+    """Return starting poses over all orientations and a cross of offsets, (P, 4, 4)."""
+    turns = even_rotations(effort.rotations)
+    cross = np.vstack([np.zeros((1, 3))] + [_cross(size) for size in effort.shifts])
+    pairs = [(fixed.ball_centre, moving.ball_centre + shift) for shift in cross]
+    pairs += [(fixed.mass_centre, moving.mass_centre)]
+    pairs += [(fixed.ball_centre, moving.mass_centre), (fixed.mass_centre, moving.ball_centre)][
+        : 2 if len(effort.shifts) > 1 else 0
+    ]
+    return np.concatenate([about(source, turns, goal - source) for source, goal in pairs])
+
+
+def nearby(
+    fixed: Prepared, start: Array64, rng: np.random.Generator, *, count: int = 600
+) -> Array64:
+    """Return poses within about 25 degrees and 35 mm of ``start`` (4, 4), itself first."""
+    turn = rng.normal(size=(count, 3)) * np.radians(10.0)
+    shift = rng.normal(size=(count, 3)) * 14.0
+    turn[0], shift[0] = 0, 0
+    centre = fixed.mass_centre @ start[:3, :3].T + start[:3, 3]
+    return about(centre, rotations(turn), shift) @ start
+
+
+def _cross(size: float) -> Array64:
+    return size * np.vstack([np.eye(3), -np.eye(3)])
+
+
+def narrow(stage: Stage, poses: Array64, *, kept: int, refined: int) -> tuple[Array64, ScoreArray]:
+    """Return the best distinct poses after a pattern search at 8 mm and at 4 mm, best first."""
+    scores, _ = stage.coarse(poses)
+    best = np.argsort(-scores, kind="stable")[:kept]
+    poses, scores = poses[best], scores[best]
+    for degrees, survivors in ((10.0, kept), (6.0, max(48, kept // 4)), (3.0, 3 * refined)):
+        poses, scores = _improve(stage.coarse, stage.marks, poses, scores, degrees)
+        poses, scores = _thin(stage.marks, poses, scores, survivors, _APART)
+    scores, _ = stage.middle(poses)
+    for degrees, survivors in ((3.0, refined), (1.5, refined)):
+        poses, scores = _improve(stage.middle, stage.marks, poses, scores, degrees)
+        poses, scores = _thin(stage.marks, poses, scores, survivors, _APART)
+    return poses, scores
+
+
+def _improve(
+    scorer: Scorer, marks: Array64, poses: Array64, scores: ScoreArray, degrees: float
+) -> tuple[Array64, ScoreArray]:
+    """Try the twelve single steps around each pose, take the best, until none helps (or 4 times)."""
+    turn, shift = steps(degrees, 1.2 * degrees)
+    poses, scores = poses.copy(), scores.copy()
+    active = np.arange(len(poses))
+    for _ in range(4):
+        now = poses[active]
+        centres = marks[0] @ now[:, :3, :3].transpose(0, 2, 1) + now[:, :3, 3]
+        tries = np.stack(
+            [
+                about(centres, np.repeat(turn[n : n + 1], len(now), 0), shift[n]) @ now
+                for n in range(12)
+            ],
+            axis=1,
+        )  # (P, 12, 4, 4)
+        found = scorer(tries.reshape(-1, 4, 4))[0].reshape(-1, 12)
+        choice = found.argmax(axis=1)
+        better = found[np.arange(len(now)), choice] > scores[active]
+        active_better = active[better]
+        poses[active_better] = tries[better, choice[better]]
+        scores[active_better] = found[better, choice[better]]
+        active = active_better
+        if not len(active):
+            break
+    return poses, scores
+
+
+def _thin(
+    marks: Array64, poses: Array64, scores: ScoreArray, survivors: int, apart: float
+) -> tuple[Array64, ScoreArray]:
+    order = np.argsort(-scores, kind="stable")
+    poses, scores = poses[order], scores[order]
+    kept = distinct(poses, marks, apart)[:survivors]
+    return poses[kept], scores[kept]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One pose in which a search ended; ``near_header`` where it started from the header's."""
+
+    climbed: Climbed
+    near_header: bool
+
+    @property
+    def weight(self) -> float:
+        """Its mutual information, less where little of the fixed foreground is inside."""
+        inside = min(1.0, self.climbed.overlap / FULL_OVERLAP)
+        return self.climbed.information * inside
+
+
+def search(pair: Pair, way: str, effort: Effort, seed: int) -> list[Candidate]:
+    """Return distinct candidates of a pair, best first.
+
+    ``way``: *header* looks near the header's pose and near aligned centres, *search* everywhere,
+    *auto* does both.
+    """
+    fixed, moving = pair.inner, pair.outer
+    stage = Stage.of(fixed, moving, seeds.rng(seed, "search"))
+    found: list[tuple[Array64, bool]] = []
+    if way != "search":
+        rng = seeds.rng(seed, "nearby")
+        starts = [nearby(fixed, np.eye(4), rng), nearby(fixed, _centred(fixed, moving), rng)]
+        near, _ = narrow(stage, np.concatenate(starts), kept=effort.kept // 2, refined=4)
+        found += [(pose, True) for pose in near]
+    if way != "header":
+        wide, _ = narrow(
+            stage, everywhere(fixed, moving, effort), kept=effort.kept, refined=effort.refined
+        )
+        found += [(pose, False) for pose in wide[:5]]
+    return _climbed(pair, stage.marks, found, seed)
+
+
+def _centred(fixed: Prepared, moving: Prepared) -> Array64:
+    made: Array64 = about(np.zeros(3), np.eye(3)[None], moving.mass_centre - fixed.mass_centre)[0]
+    return made
+
+
+def _climbed(
+    pair: Pair, marks: Array64, found: list[tuple[Array64, bool]], seed: int
+) -> list[Candidate]:
+    fixed, moving = pair.inner, pair.outer
+    measure = Measure.between(
+        (fixed, fixed.middle), (moving, moving.middle), fixed.points(5000, seeds.rng(seed, "climb"))
+    )
+    alone = distinct(np.stack([pose for pose, _ in found]), marks, _APART)
+    ended = [
+        Candidate(climb(measure, found[n][0], iterations=12, radius=fixed.radius), found[n][1])
+        for n in alone
+    ]
+    ended.sort(key=lambda candidate: -candidate.weight)
+    kept = distinct(np.stack([entry.climbed.matrix for entry in ended]), marks, _APART)
+    return [ended[n] for n in kept]
