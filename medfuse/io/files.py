@@ -22,6 +22,7 @@ from medfuse.errors import InputError, OutputError
 GZIP = b"\x1f\x8b"
 MAX_VOXELS = 2**31
 _CHUNK = 1 << 22
+_PIECE = 1 << 16  # small: zlib copies what follows the end of a member
 _AGAIN = "copy it again from where it came"
 
 
@@ -109,22 +110,37 @@ def inflate(raw: bytes, path: Path, *, limit: int) -> bytes:
     damaged (N3), or it holds more than ``limit`` bytes (N29).
     """
     parts: list[bytes] = []
-    size = 0
-    while raw:
-        engine = zlib.decompressobj(wbits=31)
+    place = size = 0
+    while place < len(raw):
+        member, used = _member(memoryview(raw)[place:], path, limit - size)
+        parts += member
+        size += sum(map(len, member))
+        place += used
+        if raw[place : place + 1] == b"\0":  # tapes fill up with zeros
+            rest = raw[place:]
+            place += len(rest) - len(rest.lstrip(b"\0"))
+    return b"".join(parts)
+
+
+def _member(view: memoryview, path: Path, room: int) -> tuple[list[bytes], int]:
+    """Return the pieces of the first gzip member, and how many bytes it takes in ``view``."""
+    engine = zlib.decompressobj(wbits=31)
+    parts: list[bytes] = []
+    place = 0
+    while not engine.eof:
+        if place >= len(view):
+            raise _cut(engine, place, path)
+        chunk = view[place : place + _PIECE]
         try:
-            part = engine.decompress(raw, limit - size + 1)
+            parts.append(engine.decompress(chunk, room + 1))
         except zlib.error as error:
             what = "checksum is wrong" if "data check" in str(error) else "stream is damaged"
             raise InputError(f"the gzip {what}", where=path, hint=_AGAIN, id="N3") from None
-        size += len(part)
-        if size > limit:
-            raise InputError(f"holds more than {limit} bytes", where=path, id="N29")
-        if not engine.eof:
-            raise _cut(engine, len(raw), path)
-        parts.append(part)
-        raw = engine.unused_data.lstrip(b"\0")
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        room -= len(parts[-1])
+        if room < 0:
+            raise InputError("inflates to more than it declares", where=path, id="N29")
+        place += len(chunk)
+    return parts, place - len(engine.unused_data)
 
 
 def _cut(engine: Any, size: int, path: Path) -> InputError:
@@ -254,8 +270,9 @@ def folder_lock(folder: Path) -> Iterator[None]:
     name = folder / ".medfuse.lock"
     handle = _locked(name)
     try:
-        os.truncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # on a full disk the lock holds, nameless
+            os.truncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         name.unlink(missing_ok=True)

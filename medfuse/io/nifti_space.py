@@ -15,6 +15,7 @@ from medfuse.geometry import Array64
 _MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 1e-3}  # unknown means mm
 _UNIT_NAMES = {1: "metre", 3: "micron"}
 _LAST_CODE = 5  # nifti1.h: NIFTI_XFORM_TEMPLATE_OTHER
+_HALF_TURN = 3 * float(np.finfo(np.float32).eps)  # as nibabel has it
 _APART_MM = 0.1
 _NOTED_MM = 1e-3
 
@@ -97,14 +98,15 @@ def _sform(fields: np.void) -> Array64:
 def _qform(fields: np.void, path: Path) -> Array64:
     vector = np.asarray(fields["quatern"], dtype=np.float64)
     rest = 1.0 - float(vector @ vector)
-    if rest < -1e-6:
+    if rest <= -_HALF_TURN:
         raise GeometryError(
             f"the quaternion ({', '.join(f'{part:g}' for part in vector)}) is no rotation",
             where=path,
             hint="if the sform is right, say xform=sform",
             id="N39",
         )
-    a, (b, c, d) = float(np.sqrt(max(rest, 0.0))) if np.isfinite(rest) else np.nan, vector
+    # what rounding to float32 leaves of half a turn is half a turn; NaN stays NaN
+    a, (b, c, d) = float(np.sqrt(rest)) if not abs(rest) < _HALF_TURN else 0.0, vector
     rotation = np.array(
         [
             [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
@@ -152,9 +154,10 @@ def _compare(
     corners = np.column_stack([np.indices((2, 2, 2)).reshape(3, -1).T * last, np.ones(8)])  # (8, 4)
     apart = float(np.linalg.norm(corners @ (sform - qform).T, axis=1).max())
     # a float32 quaternion holds a = sqrt(1 - b2 - c2 - d2) badly where a is near 0
-    a = abs(float(np.sqrt(max(1.0 - float(np.sum(quaternion(qform)[0] ** 2)), 0.0))))
+    a = float(np.sqrt(max(1.0 - float(np.sum(quaternion(qform)[0] ** 2)), 0.0)))
+    angle = 2e-7 / a if a**2 > _HALF_TURN else 2 * np.sqrt(_HALF_TURN)
     extent = float(np.linalg.norm(corners[-1, :3] * np.linalg.norm(qform[:3, :3], axis=0)))
-    rounding = extent * 2e-7 / max(a, 3e-4)
+    rounding = float(extent * angle)
     if apart > _APART_MM + rounding:
         raise GeometryError(
             f"its sform and its qform place it up to {apart:.3g} mm apart",
