@@ -14,12 +14,12 @@ import numpy.typing as npt
 from medfuse import seeds
 from medfuse.geometry import Array64, Geometry
 from medfuse.phantom import brain, face
-from medfuse.phantom.canvas import Box, Canvas, Field, Noise, finer, merge
+from medfuse.phantom.canvas import Box, Canvas, Field, finer, knots, merge, spline
 from medfuse.phantom.tissues import BRAIN, Tissue
 
 _LOW = (-97.0, -134.0, -186.0)
 _SHAPE = (292, 252, 195)
-_EYE = np.eye(4)
+_MOTTLE_MM = 7.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +35,24 @@ class Anatomy:
     top: npt.NDArray[np.uint8]
     under: npt.NDArray[np.uint8]
     part: Field
+    mottle: npt.NDArray[np.float64]
     lesion: brain.Lesion
 
-    def value(self, table: npt.NDArray[np.float32]) -> Field:
-        """Return the lattice of a property, (D, H, W), from its value in each tissue, (T,)."""
-        top, under = table[self.top], table[self.under]
-        mixed: Field = under + self.part * (top - under)
+    def value(self, table: npt.NDArray[np.float32], *, mottled: float = 0.0) -> Field:
+        """Return the lattice of a property, (D, H, W), from its value in each tissue, (T,).
+
+        No tissue is alike everywhere: ``mottled`` is the spread of a smooth factor about 1.
+        """
+        mixed = np.take(table, self.top)
+        under = np.take(table, self.under)
+        mixed -= under
+        mixed *= self.part
+        mixed += under
+        if mottled:
+            factor = spline(self.mottle, self.geometry.shape, _MOTTLE_MM)
+            factor *= np.float32(mottled)
+            factor += 1
+            mixed *= factor
         return mixed
 
     def brain_points(self, count: int, rng: np.random.Generator) -> Array64:
@@ -67,9 +79,17 @@ def head(seed: int) -> Anatomy:
     _skull(canvas, cavity, cavity_coarse, coarse, rng)
     face.paint(canvas, rng)
     lesion = brain.paint(canvas, cavity, rng)
-    matrix = _EYE[:, [2, 1, 0, 3]].copy()
+    matrix = np.eye(4)[:, [2, 1, 0, 3]].copy()
     matrix[:3, 3] = _LOW
-    return Anatomy(seed, Geometry(_SHAPE, matrix), canvas.top, canvas.under, canvas.part, lesion)
+    return Anatomy(
+        seed=seed,
+        geometry=Geometry(_SHAPE, matrix),
+        top=canvas.top,
+        under=canvas.under,
+        part=canvas.part,
+        mottle=knots(_SHAPE, rng, _MOTTLE_MM),
+        lesion=lesion,
+    )
 
 
 @dataclass(frozen=True)
@@ -99,41 +119,46 @@ def _cavity(box: Box, asymmetry: _Asymmetry) -> Field:
 
 def _soft_parts(canvas: Canvas, box: Box, cavity: Field, rng: np.random.Generator) -> None:
     """Paint skin, fat and muscle: everything under the surface of the head and neck."""
-    scalp = rng.uniform(4.5, 7.5)
+    surface = _surface(box, cavity, rng.uniform(4.5, 7.5))
+    padding = canvas.wave(box, rng, 26.0)
+    canvas.fill(finer(surface, canvas.shape), Tissue.SKIN, over=(Tissue.AIR,))
+    canvas.fill(finer(surface + np.float32(2), canvas.shape), Tissue.FAT)
+    face_fat = np.clip((-40 - box.z) / 40, 0, 1) * np.clip((20 - box.y) / 60, 0, 1)
+    thickness = 3.6 + 0.8 * padding + 2.5 * face_fat
+    canvas.fill(finer((surface + thickness).astype(np.float32), canvas.shape), Tissue.MUSCLE)
+
+
+def _surface(box: Box, cavity: Field, scalp: float) -> Field:
+    """Return the distance to the skin."""
     surface = cavity - np.float32(7.0 + scalp)
-    surface = merge(surface, box.ellipsoid((0, -52, -48), (56, 44, 54)), 10)
-    surface = merge(surface, box.ellipsoid((0, -72, -92), (36, 27, 22)), 12)
+    surface = merge(surface, box.ellipsoid((0, -50, -44), (58, 47, 56)), 10)
+    surface = merge(surface, box.ellipsoid((0, -88, -12), (34, 9, 13)), 8)
+    surface = merge(surface, box.ellipsoid((0, -70, -82), (36, 31, 26)), 12)
+    surface = merge(surface, box.ellipsoid((0, -76, -100), (24, 25, 14)), 10)
     for side in (-1, 1):
-        surface = merge(surface, box.ellipsoid((side * 42, -34, -82), (18, 36, 26)), 14)
-    neck = box.rod((0, 20, -50), (0, 24, -230), (54, 60))
-    surface = merge(surface, neck, 16)
-    surface = merge(surface, box.rod((0, -92, -30), (0, -112, -56), (5, 10)), 7)
+        surface = merge(surface, box.ellipsoid((side * 44, -32, -80), (19, 36, 26)), 14)
+    surface = merge(surface, box.rod((0, 20, -50), (0, 24, -230), (54, 60)), 16)
+    surface = merge(surface, box.rod((0, -94, -32), (0, -112, -56), (5, 10)), 7)
     for side in (-1, 1):
         surface = merge(surface, box.rod((0, -104, -59), (side * 10, -102, -59), (7, 6)), 5)
-        surface = merge(surface, box.ellipsoid((side * 84, 20, -34), (6, 16, 30)), 4)
-        hollow = box.ellipsoid((side * 92, 14, -32), (9, 9, 15))
-        surface = np.maximum(surface, -hollow)
-    lips = box.ellipsoid((0, -100, -78), (22, 6, 7))
-    surface = merge(surface, lips, 6)
-    padding = Noise(rng, 70.0)(box.x, box.y, box.z)
-    skin = finer(surface, canvas.shape)
-    canvas.fill(skin, Tissue.SKIN, over=(Tissue.AIR,))
-    canvas.fill(skin + 2, Tissue.FAT)
-    face_fat = np.clip((-40 - box.z) / 40, 0, 1) * np.clip((20 - box.y) / 60, 0, 1)
-    thickness = 3.6 + 0.8 * padding + 5 * face_fat
-    canvas.fill(finer((surface + thickness).astype(np.float32), canvas.shape), Tissue.MUSCLE)
+        surface = merge(surface, box.rod((side * 66, 16, -34), (side * 80, 22, -34), (13, 9)), 6)
+        surface = merge(surface, box.ellipsoid((side * 80, 24, -32), (5, 16, 30)), 5)
+        surface = np.maximum(surface, -box.ellipsoid((side * 89, 16, -33), (8, 8, 14)))
+    for z in (-78, -85):
+        surface = merge(surface, box.ellipsoid((0, -99, z), (21, 6, 4)), 3)
+    return surface
 
 
 def _skull(
     canvas: Canvas, cavity: Field, coarse_cavity: Field, box: Box, rng: np.random.Generator
 ) -> None:
     """Paint the brain case: two tables with diploe between, and the fluid inside."""
-    wavy = Noise(rng, 60.0)(box.x, box.y, box.z)
     base = np.clip((-18 - box.z) / 20, 0, 1)
-    thick = (6.6 + 0.9 * wavy + 1.4 * np.clip(box.y / 80, -0.4, 1)) * (1 - 0.35 * base)
+    thick = 6.4 + 0.9 * canvas.wave(box, rng, 24.0) + 1.4 * np.clip(box.y / 80, -0.4, 1)
+    thick = thick * (1 - 0.35 * base)
     outer = finer((coarse_cavity - thick).astype(np.float32), canvas.shape)
     canvas.fill(outer, Tissue.BONE)
-    spongy = Noise(rng, 14.0)(box.x, box.y, box.z)
+    spongy = canvas.wave(box, rng, 6.0)
     inner_table = 1.7 + 0.35 * spongy + 3 * base
     diploe = np.maximum(inner_table - coarse_cavity, coarse_cavity - thick + 1.9 + 0.3 * spongy)
     canvas.fill(finer(diploe.astype(np.float32), canvas.shape), Tissue.MARROW, over=(Tissue.BONE,))

@@ -79,6 +79,7 @@ _SIGNALS: dict[str, Mapping[T, float]] = {
     "CT": _CT,
     "PET": _PET,
 }
+_MOTTLED = {"T1": 0.03, "T1CE": 0.03, "T2": -0.04, "FLAIR": -0.03, "CT": 0.0, "PET": 0.1}
 _BIAS = 0.25
 _PET_FWHM_MM = 6.5
 _FWHM = 2.3548  # of a Gaussian, in standard deviations
@@ -99,12 +100,12 @@ def scan(
     ``moving_from_anatomy`` (4, 4) carries the head into it. ``noise`` scales the noise.
     """
     pose = np.eye(4) if moving_from_anatomy is None else moving_from_anatomy
-    steps = _substeps(geometry)
+    steps = (2, 2, 2) if name == "PET" else _substeps(geometry)
     fine = geometry.respace(
         tuple(s / k for s, k in zip(geometry.spacing, steps, strict=True))  # type: ignore[arg-type]
     )
     signal = Volume(
-        anatomy.value(_table(name, rng)),
+        anatomy.value(_table(name, rng), mottled=_MOTTLED[name]),
         anatomy.geometry,
         MODALITIES["CT" if name == "CT" else "T1"],
     )
@@ -184,22 +185,23 @@ def _receive_field(shape: tuple[int, ...], rng: np.random.Generator) -> Field:
 
 
 def _ct(array: Field, geometry: Geometry, rng: np.random.Generator, noise: float) -> Field:
-    """Add head holder and noise to HU."""
-    d, h, w = np.ogrid[: array.shape[0], : array.shape[1], : array.shape[2]]
-    matrix = geometry.world_from_voxel
-    x, y, z = (
-        matrix[k, 0] * d + matrix[k, 1] * h + matrix[k, 2] * w + matrix[k, 3] for k in range(3)
-    )
-    centre, radius = rng.uniform(-14, -4), 112.0
-    reach = np.hypot(x - rng.normal(0, 3), y - centre)
-    below = (y > centre + 28) & (z < 95)
-    shell = np.clip(1.9 - np.abs(reach - radius), 0, 1) * below
-    foam = np.clip(np.minimum(radius - 1.5 - reach, reach - radius + 10), 0, 1) * below
-    empty = np.clip((-700 - array) / 200, 0, 1)  # the holder does not reach into the head
-    array += (empty * (foam * 45 + shell * 930)).astype(np.float32)
-    grain = gaussian_filter(rng.standard_normal(array.shape, np.float32), (0.3, 0.7, 0.7))
-    grain *= np.float32(9 * noise / max(float(grain.std()), 1e-6))
-    array += grain
+    """Add head holder and noise to HU, slice by slice."""
+    sideways, centre, radius = rng.normal(0, 3), rng.uniform(-14, -4), 112.0
+    rows, columns = np.indices(array.shape[1:], dtype=np.float32)
+    matrix = geometry.world_from_voxel.astype(np.float32)
+    for d, plane in enumerate(array):
+        x, y, z = (
+            matrix[k, 0] * d + matrix[k, 1] * rows + matrix[k, 2] * columns + matrix[k, 3]
+            for k in range(3)
+        )
+        reach = np.hypot(x - np.float32(sideways), y - np.float32(centre)) - np.float32(radius)
+        below = (y > centre + 28) & (z < 95)
+        shell = np.clip(1.9 - np.abs(reach), 0, 1) * below
+        foam = np.clip(np.minimum(-1.5 - reach, reach + 10), 0, 1) * below
+        empty = np.clip((-700 - plane) / 200, 0, 1)  # the holder does not reach into the head
+        plane += empty * (foam * np.float32(45) + shell * np.float32(930))
+        grain = gaussian_filter(rng.standard_normal(plane.shape, np.float32), 0.7, truncate=3)
+        plane += grain * np.float32(9 * noise / max(float(grain.std()), 1e-6))
     return np.maximum(array, np.float32(-1024))
 
 

@@ -38,6 +38,7 @@ def paint(canvas: Canvas, cavity: Field, rng: np.random.Generator) -> Lesion:
     hull, tent = _hulls(box, inside, rng)
     _cerebrum(canvas, box, hull, rng)
     _membranes(canvas, box, inside, tent)
+    _callosum(canvas, box)
     _inner(canvas, rng)
     _cerebellum(canvas, cavity, rng)
     _stem(canvas)
@@ -71,16 +72,16 @@ def _hulls(box: Box, inside: Field, rng: np.random.Generator) -> tuple[Field, Fi
 
 def _cerebrum(canvas: Canvas, box: Box, hull: Field, rng: np.random.Generator) -> None:
     depth = -hull
-    pial = np.minimum(depth, _sulci(box, depth, rng))
+    pial = np.minimum(depth, _sulci(canvas, box, depth, rng))
     pial = np.minimum(pial, _sylvian(box, rng)).astype(np.float32)
     canvas.paint(box, -pial, Tissue.GREY, over=_FLUID)
-    ripple = 0.35 * Noise(rng, 30.0)(box.x, box.y, box.z)
+    ripple = 0.35 * canvas.wave(box, rng, 10.0)
     canvas.paint(box, _CORTEX_MM + ripple - pial, Tissue.WHITE, over=(Tissue.GREY,))
 
 
-def _sulci(box: Box, depth: Field, rng: np.random.Generator) -> Field:
+def _sulci(canvas: Canvas, box: Box, depth: Field, rng: np.random.Generator) -> Field:
     """Return the distance to the nearest sulcus, where the depth allows one."""
-    folds, wander, reach = Noise(rng, 21.0), Noise(rng, 50.0), Noise(rng, 45.0)
+    folds = Noise(rng, 21.0)
     near = (depth > -3) & (depth < 26)
     x, y, z = box.x[near], box.y[near], box.z[near]  # (N,)
     side = np.where(x < 0, np.float32(-1), np.float32(1))
@@ -89,16 +90,18 @@ def _sulci(box: Box, depth: Field, rng: np.random.Generator) -> Field:
     onto = radius**-0.8
     # the two sides read other places of the same noise: alike in kind, never mirrored
     qx, qy, qz = px * onto + side * 61, py * onto, pz * onto + side * 23
-    qx = qx + 5 * wander(qx, qy, qz)
+    qx = qx + 4 * canvas.wave(box, rng, 18.0)[near]
     value = np.zeros(depth.shape, np.float32)
     value[near] = folds(qx, qy, qz)
     slope = np.sqrt(sum(g[near] ** 2 for g in np.gradient(value)))
     sheet = np.abs(value[near]) / np.sqrt(slope**2 + np.float32(0.1) ** 2)
-    limit = 17 + 5 * reach(qx, qy, qz)
+    limit = 17 + 4 * canvas.wave(box, rng, 20.0)[near]
     deep = depth[near]
     width = 0.9 * np.sqrt(np.clip(1 - deep / np.maximum(limit, 4), 0, 1)) + 0.1
     found = np.full(depth.shape, 50, np.float32)
-    found[near] = np.maximum(sheet - width, deep - limit)
+    # towards the nuclei all sheets meet: no sulci there
+    centre = (0.55 - radius) * 60
+    found[near] = np.maximum(np.maximum(sheet - width, deep - limit), centre)
     return found
 
 
@@ -106,7 +109,7 @@ def _sylvian(box: Box, rng: np.random.Generator) -> Field:
     """Return the distance to the lateral fissures and the fluid over the insulae."""
     found = np.full(box.x.shape, 50, np.float32)
     for side in (-1, 1):
-        rise = rng.uniform(0.12, 0.3)
+        rise = rng.uniform(0.25, 0.45)
         away = side * box.x
         middle = -6 + rise * (box.y + 30) + 2 * np.sin(box.y / 11 + rng.uniform(0, 6))
         cleft = np.maximum(np.abs(box.z - middle) - 1.3, 36 - away)
@@ -127,6 +130,16 @@ def _membranes(canvas: Canvas, box: Box, inside: Field, tent: Field) -> None:
     sheet = np.maximum(np.abs(tent) - 0.7, inside)
     opening = box.ellipsoid((0, 16, -8), (19, 26, 24))
     canvas.paint(box, np.maximum(sheet, -opening).astype(np.float32), Tissue.DURA, over=_FLUID)
+
+
+def _callosum(canvas: Canvas, box: Box) -> None:
+    """Paint the white bridge between the hemispheres, and the wall between the ventricles."""
+    ring = np.sqrt(((box.y - 4) / 44) ** 2 + ((box.z - 0) / 29) ** 2)
+    arch = np.abs(ring - 0.89) * 34 - 3.6
+    arch = np.maximum(arch, np.maximum(np.abs(box.x) - 14, -6 - box.z))
+    canvas.paint(
+        box, arch.astype(np.float32), Tissue.WHITE, over=(*_FLUID, Tissue.GREY, Tissue.WHITE)
+    )
 
 
 def _inner(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -189,7 +202,7 @@ def _cerebellum(canvas: Canvas, cavity: Field, rng: np.random.Generator) -> None
     ventricle = box.ellipsoid((0, 32, -30), (7, 8, 13))
     depth = np.minimum(-hull, ventricle).astype(np.float32)
     angle = np.arctan2(box.z + 28 + 0.12 * np.abs(box.x), box.y - 30 - 0.25 * np.abs(box.x))
-    angle = angle + 0.05 * Noise(rng, 30.0)(box.x, box.y, box.z)
+    angle = angle + 0.04 * canvas.wave(box, rng, 14.0)
     waves = np.sin(angle * 24)
     fine = np.abs(waves) * 1.15
     big = np.abs(np.sin(angle * 6)) * 4.5

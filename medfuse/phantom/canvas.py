@@ -28,6 +28,7 @@ class Box:
     x: Field
     y: Field
     z: Field
+    step: int = 1  # every step-th voxel of the slices
 
     def ellipsoid(self, centre: Vector, radii: Vector) -> Field:
         """Return the distance to an ellipsoid (first order, exact near its surface)."""
@@ -77,9 +78,7 @@ class Canvas:
         self.top = np.zeros(shape, np.uint8)
         self.under = np.zeros(shape, np.uint8)
         self.part = np.ones(shape, np.float32)
-        knots = tuple(int(np.ceil(n / _KNOTS_MM)) + 3 for n in shape)
-        # B-splines flatten white knots to about a third of their spread
-        self.bend = np.clip(rng.normal(0, 3 * bend_mm, (3, *knots)), -9 * bend_mm, 9 * bend_mm)
+        self.bend = np.stack([bend_mm * knots(shape, rng, _KNOTS_MM) for _ in range(3)])
 
     def everywhere(self, step: int = 1) -> Box:
         """Return the whole lattice, or every ``step``-th voxel of it."""
@@ -157,26 +156,64 @@ class Canvas:
         box = self.around(centre, reach=max(radii))
         self.paint(box, box.ellipsoid(centre, radii), tissue, over=over)
 
+    def wave(self, box: Box, rng: np.random.Generator, knots_mm: float) -> Field:
+        """Return smooth noise of spread about 1 on a box: a cubic B-spline through white knots."""
+        coefficients = knots(self.shape, rng, knots_mm)
+        axes = [
+            np.arange(n, dtype=np.float64)[part][:: box.step]
+            for n, part in zip(self.shape, box.slices, strict=True)
+        ]
+        return _spread(
+            coefficients,
+            [_bspline(a, knots_mm, k) for a, k in zip(axes, coefficients.shape, strict=True)],
+        )
+
     def _box(self, slices: tuple[slice, slice, slice], step: int) -> Box:
         axes = [
             np.arange(n, dtype=np.float64)[part][::step]
             for n, part in zip(self.shape, slices, strict=True)
         ]
         bases = [_bspline(axis, _KNOTS_MM, self.bend.shape[k + 1]) for k, axis in enumerate(axes)]
-        z, y, x = (axis + low for axis, low in zip(axes, self.low[::-1], strict=True))
         made = []
-        for k, plain in enumerate(
-            (
-                x[None, None, :] / self.stretch[0],
-                y[None, :, None] / self.stretch[1],
-                z[:, None, None] / self.stretch[2],
-            )
-        ):
-            shift = np.einsum("abc,wc->abw", self.bend[k], bases[2])
-            shift = np.einsum("abw,hb->ahw", shift, bases[1]).astype(np.float32)
-            shift = np.tensordot(bases[0].astype(np.float32), shift, axes=(1, 0))  # (D, H, W)
-            made.append(shift + plain.astype(np.float32))
-        return Box(slices, made[0], made[1], made[2])
+        for k in range(3):
+            shift = _spread(self.bend[k], bases)
+            plain = (axes[2 - k] + self.low[k]) / self.stretch[k]
+            ends = [1, 1, 1]
+            ends[2 - k] = -1
+            shift += plain.astype(np.float32).reshape(ends)
+            made.append(shift)
+        return Box(slices, made[0], made[1], made[2], step)
+
+
+def knots(
+    shape: tuple[int, int, int], rng: np.random.Generator, knots_mm: float
+) -> npt.NDArray[np.float64]:
+    """Return white knots for a spline over a lattice of ``shape`` whose spread is about 1."""
+    counts = tuple(int(np.ceil(n / knots_mm)) + 3 for n in shape)
+    # B-splines flatten white knots to about a third of their spread; far outliers would tear
+    made: npt.NDArray[np.float64] = np.clip(rng.normal(0, 3.1, counts), -8, 8)
+    return made
+
+
+def spline(
+    coefficients: npt.NDArray[np.float64], shape: tuple[int, int, int], knots_mm: float
+) -> Field:
+    """Return the cubic B-spline of ``knots`` on a whole lattice of 1-mm voxels, (D, H, W)."""
+    bases = [
+        _bspline(np.arange(n, dtype=np.float64), knots_mm, k)
+        for n, k in zip(shape, coefficients.shape, strict=True)
+    ]
+    return _spread(coefficients, bases)
+
+
+def _spread(coefficients: npt.NDArray[np.float64], bases: list[npt.NDArray[np.float64]]) -> Field:
+    """Return the tensor-product spline of ``coefficients`` (a, b, c) with a basis an axis."""
+    rows = np.tensordot(coefficients, bases[2], axes=(2, 1))  # (a, b, W)
+    planes = np.tensordot(rows, bases[1], axes=(1, 1)).transpose(0, 2, 1)  # (a, H, W)
+    whole: Field = np.tensordot(  # (D, H, W)
+        bases[0].astype(np.float32), planes.astype(np.float32), axes=(1, 0)
+    )
+    return whole
 
 
 def _bspline(at: npt.NDArray[np.float64], knots_mm: float, count: int) -> npt.NDArray[np.float64]:
@@ -196,17 +233,25 @@ def merge(a: Field, b: Field, soft: float) -> Field:
 
 def finer(coarse: Field, shape: tuple[int, int, int]) -> Field:
     """Return a smooth field sampled at every second voxel, linearly filled in to ``shape``."""
-    for axis, size in enumerate(shape):
-        moved = np.moveaxis(coarse, axis, 0)
-        fine = np.empty((size, *moved.shape[1:]), np.float32)
-        fine[::2] = moved
-        between = fine[1::2]
-        between[:] = (
-            moved[: len(between)]
-            + moved[np.minimum(np.arange(1, len(between) + 1), len(moved) - 1)]
-        ) / 2
-        coarse = np.moveaxis(fine, 0, axis)
-    return np.ascontiguousarray(coarse)
+    for axis in (2, 1, 0):  # the largest step last, along whole planes
+        before = (slice(None),) * axis
+        size = list(coarse.shape)
+        size[axis] = shape[axis]
+        fine = np.empty(size, np.float32)
+        fine[(*before, slice(None, None, 2))] = coarse
+        between = fine[(*before, slice(1, None, 2))]
+        count, last = between.shape[axis], coarse.shape[axis] - 1
+        upper = coarse[(*before, slice(1, count + 1))]
+        np.add(
+            coarse[(*before, slice(0, upper.shape[axis]))],
+            upper,
+            out=between[(*before, slice(0, upper.shape[axis]))],
+        )
+        if count > upper.shape[axis]:
+            between[(*before, slice(count - 1, None))] = 2 * coarse[(*before, slice(last, None))]
+        between *= np.float32(0.5)
+        coarse = fine
+    return coarse
 
 
 class Noise:

@@ -24,11 +24,12 @@ def paint(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def _neck(canvas: Canvas, rng: np.random.Generator) -> None:
     """Paint spine, cord, vessels, glands and the layers of neck muscle."""
-    for side in (-1, 1):
-        for x, y, r in ((22, 62, 9), (16, 74, 6), (40, 40, 8), (44, 8, 7), (30, 52, 6)):
-            a, b = (side * x, y, -62.0), (side * (x + 4.0), y + 2.0, -200.0)
-            canvas.rods([a, b], [r + 1.6, r + 1.8], Tissue.FAT, over=_FLESH)
-            canvas.rods([a, b], [r, r], Tissue.MUSCLE, over=_FLESH)
+    flesh = canvas.around((-62, -60, -196), (62, 90, -44))
+    planes = Noise(rng, 26.0)
+    value = planes(flesh.x, flesh.y, flesh.z * np.float32(0.25))
+    slope = np.hypot(*np.gradient(value, axis=(1, 2)))
+    sheet = np.abs(value) / np.maximum(slope, np.float32(0.06)) - np.float32(0.35)
+    canvas.paint(flesh, sheet, Tissue.FAT, over=(Tissue.MUSCLE,))
     spacing = rng.uniform(15.5, 18)
     for level in range(8):
         z = -66.0 - spacing * level
@@ -103,8 +104,8 @@ def _nose(canvas: Canvas, rng: np.random.Generator) -> None:
         )
         _hollow(
             canvas,
-            (side * rng.uniform(8, 13), -90, rng.uniform(0, 6)),
-            (rng.uniform(7, 12), rng.uniform(3, 5), rng.uniform(6, 11)),
+            (side * rng.uniform(8, 12), -87, rng.uniform(-8, -2)),
+            (rng.uniform(6, 9), rng.uniform(2.5, 4), rng.uniform(6, 10)),
         )
         for y in (-52, -62, -72):
             _hollow(canvas, (side * 8, y, -27 + rng.normal(0, 1)), (4.5, 5, 8), thick=0.7)
@@ -119,6 +120,7 @@ def _nose(canvas: Canvas, rng: np.random.Generator) -> None:
         Tissue.CARTILAGE,
         over=(Tissue.AIR,),
     )
+    canvas.rods([(0, -94, -36), (0, -109, -57)], [3, 5], Tissue.CARTILAGE, over=_FLESH)
     for side in (-1, 1):
         for z, r in ((-62, 4.6), (-52, 3.8), (-43, 2.6)):
             canvas.rods(
@@ -167,8 +169,8 @@ def _jaws(canvas: Canvas, rng: np.random.Generator) -> None:
             (side * 12, -86, -106),
             (0, -90, -107),
         ]
-        canvas.rods(chain, [5, 5.5, 6, 6.5, 8, 8], Tissue.BONE, over=_SOFT)
-        canvas.rods(chain, [2, 3, 3.4, 4, 5, 5], Tissue.FACE_MARROW, over=(Tissue.BONE,))
+        canvas.rods(chain, [5, 5.5, 6, 6, 7, 7], Tissue.BONE, over=_SOFT)
+        canvas.rods(chain, [2, 3, 3.4, 3.6, 4, 4], Tissue.FACE_MARROW, over=(Tissue.BONE,))
         cheek: list[Vector] = [
             (side * 66, -4, -36),
             (side * 66, -34, -42),
@@ -192,13 +194,16 @@ def _jaws(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def _orbit(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
     """Paint one eye with its fat, muscles and nerve."""
-    look = (side * 31 + rng.normal(0, 1), -79.0, -29 + rng.normal(0, 0.8))
+    look = (side * 31 + rng.normal(0, 1), -77.0, -29 + rng.normal(0, 0.8))
     room = canvas.around((side * 31, -60, -29), reach=34)
-    cone = room.rod((side * 32, -78, -29), (side * 13, -38, -26), (17.5, 6))
+    cone = room.rod((side * 32, -74, -29), (side * 13, -38, -26), (17, 6))
     canvas.paint(room, cone - 1.5, Tissue.BONE, over=(*_FLESH, Tissue.MUCOSA, Tissue.FACE_MARROW))
-    front = room.ellipsoid((side * 32, -96, -29), (19, 20, 15))
-    canvas.paint(room, front, Tissue.SKIN, over=(Tissue.BONE,))
+    front = np.minimum(
+        room.ellipsoid((side * 32, -98, -29), (20, 15, 16)),
+        room.ellipsoid((side * 32, -97, -12), (18, 16, 8)),
+    )
     canvas.paint(room, cone, Tissue.FAT, over=(*_FLESH, Tissue.BONE, Tissue.MUCOSA))
+    canvas.paint(room, front, Tissue.SKIN, over=(Tissue.BONE, Tissue.FAT))
     apex = (side * 13.0, -42.0, -26.0)
     for dx, dz in ((10.5, 0.0), (-10.5, 0.0), (0.0, 10.5), (0.0, -10.5)):
         canvas.rods(
@@ -223,13 +228,13 @@ def _orbit(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
 def _ear(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
     """Paint the outer ear's cartilage and canal, the middle and the inner ear."""
     canvas.rods(
-        [(side * 86, 14, -34), (side * 66, 14, -35), (side * 50, 12, -34)],
+        [(side * 88, 16, -34), (side * 66, 14, -35), (side * 50, 12, -34)],
         [4, 3.2, 2.8],
         Tissue.AIR,
         over=(*_SOFT, Tissue.BONE, Tissue.CARTILAGE),
     )
-    flap = canvas.around((side * 84, 20, -34), reach=32)
-    inner = flap.ellipsoid((side * 84, 20, -34), (3.2, 13, 27))
+    flap = canvas.around((side * 80, 24, -32), reach=32)
+    inner = flap.ellipsoid((side * 80, 24, -32), (2.4, 13, 25))
     canvas.paint(flap, inner, Tissue.CARTILAGE, over=(Tissue.SKIN, Tissue.FAT))
     canvas.blob((side * 47, 11, -33), (3, 5, 6), Tissue.AIR, over=(Tissue.BONE,))
     for turn in range(3):
