@@ -97,10 +97,13 @@ def beginning(raw: bytes, size: int) -> bytes:
     """
     if not raw.startswith(GZIP):
         return raw[:size]
-    try:
-        return zlib.decompressobj(wbits=31).decompress(raw, size)
-    except zlib.error:
-        return b""
+    found, rest = b"", raw[:_PIECE]
+    with contextlib.suppress(zlib.error):
+        while rest and len(found) < size:
+            engine = zlib.decompressobj(wbits=31)
+            found += engine.decompress(rest, size - len(found))
+            rest = engine.unused_data
+    return found
 
 
 def inflate(raw: bytes, path: Path, *, limit: int) -> bytes:

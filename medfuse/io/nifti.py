@@ -171,7 +171,7 @@ def _compact(volume: Volume | LabelMap) -> npt.NDArray[np.generic]:
     if isinstance(volume, LabelMap):
         return array.astype("u1" if array.max() < 256 else "<u2")
     low, high = float(array.min()), float(array.max())
-    kind = "<i2" if low >= -(2**15) and high < 2**15 else "<u2" if 0 <= low < high < 2**16 else ""
+    kind = "<i2" if low >= -(2**15) and high < 2**15 else "<u2" if low >= 0 and high < 2**16 else ""
     whole = kind and all(bool((plane == np.rint(plane)).all()) for plane in array)
     return array.astype(kind if whole else "<f4")
 
