@@ -103,14 +103,16 @@ class Geometry:
 
         Each letter says towards which side the index of that axis grows.
         """
-        letters = ("RL", "AP", "IS")
-        code, taken = "", set()
-        for axis in (2, 1, 0):
+        sides = ("RL", "AP", "IS")
+        code = {}
+        taken: set[int] = set()
+        # the axis that follows a side most closely is named first, as nibabel does
+        for axis in sorted((2, 1, 0), key=lambda n: -float(np.abs(self.direction[:, n]).max())):
             column = self.direction[:, axis]
-            order = [int(i) for i in np.argsort(-np.abs(column)) if int(i) not in taken]
-            taken.add(order[0])
-            code += letters[order[0]][int(column[order[0]] > 0)]
-        return code
+            side = next(int(i) for i in np.argsort(-np.abs(column)) if int(i) not in taken)
+            taken.add(side)
+            code[axis] = sides[side][int(column[side] > 0)]
+        return code[2] + code[1] + code[0]
 
     @property
     def voxel_volume(self) -> float:

@@ -50,7 +50,8 @@ class Volume:
 
     def __post_init__(self) -> None:
         """Check and freeze the array."""
-        array = np.ascontiguousarray(self.array, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            array = np.ascontiguousarray(self.array, dtype=np.float32)
         _check_shape(array.shape, self.geometry)
         if not np.isfinite(array.min()) or not np.isfinite(array.max()):
             raise InputError("the volume holds values that are not finite", id="N27")
@@ -59,8 +60,7 @@ class Volume:
 
     def with_array(self, array: npt.ArrayLike, geometry: Geometry | None = None) -> Volume:
         """Return a volume of the same kind with other values (and grid)."""
-        values = np.asarray(array, dtype=np.float32)
-        return replace(self, array=values, geometry=geometry or self.geometry)
+        return replace(self, array=np.asarray(array), geometry=geometry or self.geometry)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class LabelMap:
     """Which structure each voxel belongs to: ``array`` (D, H, W) uint16, 0 is background.
 
     ``names`` maps the labels that have one to it. Raises ``InputError`` where the shape is not
-    the grid's.
+    the grid's or a value is no whole number from 0 to 65535.
     """
 
     array: ArrayU16
@@ -77,7 +77,7 @@ class LabelMap:
 
     def __post_init__(self) -> None:
         """Check and freeze the fields."""
-        array = np.ascontiguousarray(self.array, dtype=np.uint16)
+        array = np.ascontiguousarray(_whole(self.array))
         _check_shape(array.shape, self.geometry)
         object.__setattr__(self, "array", _frozen(array, self.array))
         names = {int(label): str(name) for label, name in self.names.items()}
@@ -85,8 +85,16 @@ class LabelMap:
 
     def with_array(self, array: npt.ArrayLike, geometry: Geometry | None = None) -> LabelMap:
         """Return a map with the same names and other labels (and grid)."""
-        labels = np.asarray(array, dtype=np.uint16)
-        return replace(self, array=labels, geometry=geometry or self.geometry)
+        return replace(self, array=_whole(array), geometry=geometry or self.geometry)
+
+
+def _whole(array: npt.ArrayLike) -> ArrayU16:
+    given = np.asarray(array)
+    with np.errstate(invalid="ignore"):
+        labels = given.astype(np.uint16, copy=False)
+    if labels is not given and not np.array_equal(labels, given):
+        raise InputError("labels are whole numbers from 0 to 65535", id="N16")
+    return labels
 
 
 def _check_shape(shape: tuple[int, ...], geometry: Geometry) -> None:
