@@ -79,7 +79,7 @@ def locate(text: str) -> Locator:
         return Locator(text)
     meant = os.path.lexists(before) and "/" not in after
     words = [word.strip() for word in after.split(",")]
-    if not meant and not all(re.fullmatch(r"\w+|[a-z]+=[^/]+", word) for word in words):
+    if not meant and not all(re.fullmatch(r"\w+|[a-z]+=[^/]*", word) for word in words):
         return Locator(text)
     try:
         return _parsed(before, words)
