@@ -58,6 +58,7 @@ def read_series(
     point = volume_index(volume)
     found = scan(path)
     headers, repairs = _chosen(found, series)
+    notes = _notes(found) if series is None else []
     arranged = lay_out(headers, where=path, volume=point, stack=stack, gaps=gaps == "ok")
     kind = named(modality) if isinstance(modality, str) else modality or modality_of(headers[0])
     values = values_of(arranged, kind, where=path)
@@ -67,11 +68,18 @@ def read_series(
         values.sha256,
         headers[0].text("SeriesInstanceUID") or None,
         tuple(plane.header.text("SOPInstanceUID") for plane in arranged.planes),
-        tuple(repairs),
+        (*notes, *repairs),
     )
     for repair in repairs:
         warnings.warn(repair, stacklevel=2)
     return Volume(values.array, arranged.geometry, kind, values.unit, source)
+
+
+def _notes(found: Scan) -> list[Repair]:
+    """Return what the record should tell though nobody needs to be warned of it."""
+    if not found.foreign:
+        return []
+    return [Repair(f"{found.foreign} files that are no DICOM were left out", id="D26")]
 
 
 def _chosen(found: Scan, series: str | None) -> tuple[list[Header], list[Repair]]:
@@ -81,8 +89,7 @@ def _chosen(found: Scan, series: str | None) -> tuple[list[Header], list[Repair]
         what = f"{found.irregular} pipes, devices or links to nothing were left out"
         repairs.append(Repair(what, id="D41"))
     images = found.of_kind("image")
-    others = Counter(kind_of(headers[0]) for headers in found.series.values())
-    others.pop("image", None)
+    others = Counter(kind for _, kind in found.parts() if kind != "image")
     if not images:
         raise _no_image(found, others)
     if series is not None:
@@ -133,7 +140,7 @@ def _by_name(found: Scan, images: dict[str, list[Header]], series: str) -> list[
         return numbered[0]
     if series in found.series:
         kind = kind_of(found.series[series][0])
-        raise DicomError(f"the series is no image, but {kind}", where=found.root, id="D45")
+        raise DicomError(f"the series holds no image, but {kind}", where=found.root, id="D45")
     what = "fits several series" if numbered else "is not there"
     raise DicomError(
         f"series={series} {what}; there are: {_listed(images)}",

@@ -54,8 +54,16 @@ class Scan:
     irregular: int = 0
 
     def of_kind(self, kind: str) -> dict[str, list[Header]]:
-        """Return the series of one kind."""
-        return {uid: found for uid, found in self.series.items() if kind_of(found[0]) == kind}
+        """Return the series that hold objects of one kind, and these objects."""
+        return {uid: headers for (uid, found), headers in self.parts().items() if found == kind}
+
+    def parts(self) -> dict[tuple[str, str], list[Header]]:
+        """Return the files by SeriesInstanceUID and kind: a series should be of one, but is not."""
+        parts: dict[tuple[str, str], list[Header]] = {}
+        for uid, headers in self.series.items():
+            for header in headers:
+                parts.setdefault((uid, kind_of(header)), []).append(header)
+        return parts
 
 
 def list_series(path: str | os.PathLike[str]) -> tuple[SeriesInfo, ...]:
@@ -66,19 +74,19 @@ def list_series(path: str | os.PathLike[str]) -> tuple[SeriesInfo, ...]:
     found = scan(path)
     patients: list[tuple[str, str]] = []
     listed = []
-    for uid, headers in found.series.items():
+    for (uid, kind), headers in found.parts().items():
         key = patient_key(headers[0])
         known = (n for n, patient in enumerate(patients) if same_patient(key, patient))
         place = next(known, len(patients))
         if place == len(patients):
             patients.append(key)
-        listed.append(_info(uid, headers, place + 1, found.root))
+        listed.append(_info(uid, kind, headers, place + 1, found.root))
     return tuple(sorted(listed, key=lambda info: (info.number is None, info.number or 0)))
 
 
-def _info(uid: str, headers: Sequence[Header], patient: int, root: Path) -> SeriesInfo:
+def _info(uid: str, kind: str, headers: Sequence[Header], patient: int, root: Path) -> SeriesInfo:
     first = headers[0]
-    kind, shape, problem = kind_of(first), None, None
+    shape, problem = None, None
     if kind == "image":
         try:
             shape = lay_out(headers, where=root).geometry.shape

@@ -20,7 +20,7 @@ from medfuse.io.dicom_planes import SPACING_MM, Plane
 _SAME_PLACE_MM = 0.01
 _SIDEWAYS_MM = 0.1  # a slice may lie so far off the line through all
 _ROUNDING_MM = 0.02  # gaps of positions written with two decimals differ by so much
-_STRAIGHT_MM = 0.01  # a stack that leaves its normal by less is taken as straight
+_STRAIGHT_MM, _STRAIGHT_DEGREES = 0.01, 0.5  # what leaves its normal by less is taken as straight
 _SAME_COSINE = 1e-3
 _DOMINANT = 0.75  # so many of the slices must agree before the rest counts as strays
 _TILT_DEGREES = 30.0
@@ -233,9 +233,9 @@ def _line(
         )
     straight = normal * (way @ normal)
     drift = way - straight
-    if np.linalg.norm(drift) < 2 * _STRAIGHT_MM:  # rounding, shared by both ends
-        return straight, places[0] + drift / 2
     tilt = float(np.degrees(np.arctan2(np.linalg.norm(drift), abs(way @ normal))))
+    if np.linalg.norm(drift) < 2 * _STRAIGHT_MM and tilt < _STRAIGHT_DEGREES:
+        return straight, places[0] + drift / 2  # rounding, shared by both ends
     if tilt > _TILT_DEGREES:
         raise DicomError(
             f"the slices are tilted by {tilt:.1f} degrees against their stack, more than "

@@ -164,6 +164,8 @@ def segmentation(
 ) -> FileDataset:
     """Return a SEG: frame n is ``masks[n]`` of ``segments[n]`` on slice ``depths[n]`` (3 mm)."""
     made = blank("SEG", f"{SERIES}.98")
+    made.SeriesInstanceUID = f"{ROOT}.13"
+    made.SeriesNumber = 13
     made.SegmentationType = kind
     array = np.array(masks)
     put_pixels(made, array.astype(np.uint8))
