@@ -120,8 +120,12 @@ def labelled(under: Pixels, labels: npt.NDArray[np.uint16], plane: Plane) -> Pix
 
 
 def label_colour(label: int) -> tuple[int, int, int]:
-    """Return the colour that a label is drawn in; they repeat after seven."""
-    return LABEL_COLOURS[(label - 1) % len(LABEL_COLOURS)]
+    """Return the colour that a label is drawn in: seven, then their pale kin, then again."""
+    cycle, place = divmod(label - 1, len(LABEL_COLOURS))
+    red, green, blue = LABEL_COLOURS[place]
+    if cycle % 2:
+        return (red + 255) // 2, (green + 255) // 2, (blue + 255) // 2
+    return red, green, blue
 
 
 def marked(pixels: Pixels, plane: Plane, *, title: str = "") -> Image.Image:

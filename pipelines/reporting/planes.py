@@ -9,7 +9,7 @@ of view are NaN, so that a picture can tell "nothing was seen" from "air".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -78,8 +78,9 @@ class Plane:
 class Content:
     """What there is to see: ``points`` (N, 3) of the foreground, its ``centre`` and its box.
 
-    ``low`` and ``high`` (3,) are the corners of the box, LPS mm. ``covered`` is the part of the
-    fixed volume's foreground that the moving volume's field of view holds, 0 to 1.
+    ``low`` and ``high`` (3,) are the corners of the box that is worth showing, with a margin,
+    LPS mm. ``covered`` is the part of the fixed volume's foreground that the moving volume's
+    field of view holds, 0 to 1.
     """
 
     points: Array64
@@ -104,7 +105,8 @@ def content(volume: Volume) -> Content:
         mask = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
     inside = ndimage.binary_fill_holes(mask).ravel()
     # a volume without any contrast: show all that was seen
-    return _content(places[inside] if inside.sum() > 8 else places[np.isfinite(values)])
+    points = places[inside] if inside.sum() > 8 else places[np.isfinite(values)]
+    return _content(points, (low - step / 2, high + step / 2))
 
 
 def shared_content(whole: Content, moving: Geometry, transform: Transform) -> Content:
@@ -114,14 +116,16 @@ def shared_content(whole: Content, moving: Geometry, transform: Transform) -> Co
     """
     inside = _inside(moving.voxel(transform.map(whole.points)), moving)
     covered = float(inside.mean())
-    part = whole.points[inside] if covered >= 0.02 else whole.points
-    return _content(part, covered)
+    if covered < 0.02:
+        return replace(whole, covered=covered)
+    return _content(whole.points[inside], (whole.low, whole.high), covered)
 
 
-def _content(points: Array64, covered: float = 1.0) -> Content:
-    return Content(
-        points, points.mean(axis=0), points.min(axis=0), points.max(axis=0), covered=covered
-    )
+def _content(points: Array64, limits: tuple[Array64, Array64], covered: float = 1.0) -> Content:
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.08 * float((high - low).max()) + 4.0
+    box = np.maximum(low - margin, limits[0]), np.minimum(high + margin, limits[1])
+    return Content(points, points.mean(axis=0), *box, covered=covered)
 
 
 def planes_through(
@@ -133,15 +137,14 @@ def planes_through(
     and as large as keeps a picture within about 256 pixels. The sagittal plane shows a profile,
     so its pixels are at least ``sagittal`` mm.
     """
-    size = shown.high - shown.low
-    margin = 0.08 * float(size.max()) + 4.0
-    low, high = shown.low - margin, shown.high + margin
+    low, high = shown.low, shown.high
+    size = high - low
     step = max(finest, float((high - low).max()) / 256)
     centres = []
     for part in axials:
         centre = shown.centre.copy()
         height = centre[2] + part * size[2]
-        centre[2] = np.clip(height, shown.low[2], shown.high[2])
+        centre[2] = np.clip(height, low[2], high[2])
         centres.append(centre)
     cuts = [_plane("axial", centre, low, high, step) for centre in centres]
     cuts.append(_plane("coronal", shown.centre, low, high, step))

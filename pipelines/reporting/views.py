@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medfuse.study import AlignedStudy
-from medfuse.transform import IDENTITY
+from medfuse.transform import IDENTITY, Affine
 from medfuse.volume import Array32, LabelMap, Volume
 from pipelines.reporting import figures, wording
 from pipelines.reporting.planes import (
@@ -29,6 +29,7 @@ from pipelines.reporting.planes import (
 )
 
 AXIALS = (-0.2, 0.0, 0.2)  # where the axial planes lie, as parts of the content's height
+_SEEN = 0.1  # part of the planes that a scan must cover to be shown where its header has it
 _SQUARES = 9  # of a checkerboard along the longer side
 
 
@@ -44,9 +45,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class View:
-    """One way of looking: a ``row`` of pictures, its ``label``, and what ``good`` looks like."""
+    """One way of looking: a ``row`` of pictures, what its ``button`` and its ``label`` say, and
+    what ``good`` looks like.
+    """
 
     key: str
+    button: str
     label: str
     good: str
     row: tuple[Picture, ...]
@@ -123,22 +127,33 @@ def _cuts(aligned: AlignedStudy, name: str, shown: Content) -> tuple[_Cuts, list
         moved = [cut(origin, plane, transform) for plane in laid]
     else:
         missing.append(f"The {name} was not aligned, so there are no pictures of it aligned.")
-    before: list[Array32] | None = None
-    if origin is not None and transform is not None:
-        before = [cut(origin, plane) for plane in laid]
-        if not any(np.isfinite(values).any() for values in before):
-            before = None
-            missing.append(
-                f"As it came, the {name} lay outside of all these planes: there is nothing to "
-                "show from before the alignment."
-            )
-    elif origin is None:
-        missing.append(f"No scanner saw the {name}, so there are no pictures from before.")
-    else:
-        missing.append(f"No transform was applied to the {name}: before and after are the same.")
+    before, said = _before(aligned, name, shown, laid)
+    missing += said
     if moved is not None and not any(np.isfinite(values).any() for values in moved):
         missing.append(f"The {name} covers none of these planes: the two scans do not overlap.")
     return _Cuts(laid, [cut(fixed, plane) for plane in laid], moved, before), missing
+
+
+def _before(
+    aligned: AlignedStudy, name: str, shown: Content, laid: list[Plane]
+) -> tuple[list[Array32] | None, list[str]]:
+    """Cut the volume where its header has it; one that lay elsewhere is brought to the centre."""
+    origin, transform = aligned.study.volumes.get(name), aligned.transforms.get(name)
+    if origin is None:
+        return None, [f"No scanner saw the {name}, so there are no pictures from before."]
+    if transform is None:
+        return None, [f"No transform was applied to the {name}: before and after are the same."]
+    came = [cut(origin, plane) for plane in laid]
+    if np.mean([np.isfinite(values).mean() for values in came]) > _SEEN:
+        return came, []
+    shift = np.eye(4)
+    shift[:3, 3] = transform.map(shown.centre[None])[0] - shown.centre
+    away = float(np.linalg.norm(shift[:3, 3]))
+    said = (
+        f"As it came, the {name} lay {away:.0f} mm away, outside of these planes. The pictures "
+        "from before show it brought to the same centre, but not turned."
+    )
+    return [cut(origin, plane, Affine(shift)) for plane in laid], [said]
 
 
 def _rows(
@@ -154,9 +169,11 @@ def _rows(
     under = _each(cuts, lambda k: figures.grey(cuts.fixed[k], looks[0], cuts.planes[k]))
     rows: list[View] = []
 
-    def add(key: str, label: str, good: str, drawn: list[figures.Pixels]) -> None:
+    def add(key: str, words: str, good: str, drawn: list[figures.Pixels]) -> None:
+        button, _, label = words.partition("|")
+        label = label or button
         row = [_finished(d, p, label) for d, p in zip(drawn, cuts.planes, strict=True)]
-        rows.append(View(key, label, good, tuple(row)))
+        rows.append(View(key, button, label, good, tuple(row)))
 
     def lines(values: list[Array32]) -> list[figures.Pixels]:
         return _each(cuts, lambda k: figures.outlined(under[k], values[k], at, cuts.planes[k]))
@@ -164,22 +181,30 @@ def _rows(
     if cuts.aligned is not None:
         moved, alone = cuts.aligned, f"{name} aligned"
         over = _each(cuts, lambda k: figures.grey(moved[k], looks[1], cuts.planes[k]))
-        add("contours", f"Contours of {alone} on {fixed}", _good(outer, inner, fixed), lines(moved))
+        words = f"Contours|Contours of {alone} on {fixed}"
+        add("contours", words, _good(outer, inner, fixed), lines(moved))
         add("aligned", alone, f"the same anatomy at the same place as in the {fixed}", over)
         add("fixed", fixed, "the volume that all others are moved onto", under)
-        add("checker", f"Checkerboard {fixed} / {name}", _CHECKER, _checkered(cuts, under, over))
+        add(
+            "checker",
+            f"Checkerboard|Checkerboard {fixed} / {name}",
+            _CHECKER,
+            _checkered(cuts, under, over),
+        )
         if scan.modality.name == "PET":
             heat = _each(
                 cuts, lambda k: figures.fused(under[k], moved[k], looks[1], cuts.planes[k])
             )
-            add("fused", f"{name} in colour on {fixed}", "uptake follows the anatomy", heat)
+            add("fused", f"Fused|{name} in colour on {fixed}", "uptake follows the anatomy", heat)
     else:
         add("fixed", fixed, "the volume that all others are moved onto", under)
     if cuts.original is not None:
         came, label = cuts.original, f"{name} as it came"
         over = _each(cuts, lambda k: figures.grey(came[k], looks[1], cuts.planes[k]))
         add("came", label, "how the headers place the scan, before anything was done", over)
-        add("came-contours", f"Contours of {label} on {fixed}", _BEFORE, lines(came))
+        add(
+            "came-contours", f"Contours before|Contours of {label} on {fixed}", _BEFORE, lines(came)
+        )
     return rows
 
 

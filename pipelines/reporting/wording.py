@@ -47,7 +47,7 @@ FIGURES: dict[str, tuple[str, str, str]] = {
     ),
     "margin": (
         "Margin: how much better this pose is than the best other one",
-        "times",
+        "×",
         "above 1.2; near 1, another pose explains the scans as well",
     ),
     "information_nats": (
@@ -57,7 +57,7 @@ FIGURES: dict[str, tuple[str, str, str]] = {
     ),
     "sharpness": (
         "Sharpness: how much better this pose is than poses 8 mm or 8° beside it",
-        "times",
+        "×",
         "above 1: the answer sits on a peak",
     ),
     "stability_mm": (

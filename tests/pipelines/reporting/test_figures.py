@@ -118,6 +118,13 @@ def test_labels_are_tinted_in_their_own_colours() -> None:
     assert drawn[:, -40:].max() == 0
 
 
+def test_fourteen_labels_have_fourteen_colours() -> None:
+    """Then they repeat."""
+    colours = [figures.label_colour(label) for label in range(1, 15)]
+    assert len(set(colours)) == 14
+    assert figures.label_colour(15) == colours[0]
+
+
 def test_heat_is_clear_where_there_is_no_uptake() -> None:
     """No uptake leaves the picture under it; high uptake is bright and warm."""
     under = np.full_like(black(), 100)

@@ -83,9 +83,17 @@ def test_content_finds_the_head_and_not_the_noise(scenes: SimpleNamespace) -> No
     volume = scenes.head()
     noisy = volume.with_array(volume.array + rng.normal(0, 5, volume.array.shape))
     found = planes.content(noisy)
-    np.testing.assert_allclose(found.low, [-55, -65, -60], atol=4)
-    np.testing.assert_allclose(found.high, [55, 65, 60], atol=4)
+    np.testing.assert_allclose(found.points.min(axis=0), [-55, -65, -60], atol=4)
+    np.testing.assert_allclose(found.points.max(axis=0), [55, 65, 60], atol=4)
+    assert (found.low < [-55, -65, -60]).all()  # and a margin around it
     np.testing.assert_allclose(found.centre, 0, atol=1.5)
+
+
+def test_the_box_ends_with_the_field_of_view(scenes: SimpleNamespace) -> None:
+    """No margin is shown where the scan itself has nothing."""
+    tight = scenes.grid().crop((0, 8, 0), (40, 32, 40))  # y from -46 to 46, the egg is wider
+    found = planes.content(scenes.head(geometry=tight))
+    np.testing.assert_allclose([found.low[1], found.high[1]], [-46, 46], atol=2)
 
 
 def test_content_of_a_volume_without_contrast_is_all_of_it(scenes: SimpleNamespace) -> None:
@@ -101,7 +109,8 @@ def test_shared_content_is_what_both_scans_show(scenes: SimpleNamespace) -> None
     slab = scenes.grid().crop((0, 0, 0), (20, 40, 40))  # z up to -2 mm
     part = planes.shared_content(whole, slab, IDENTITY)
     assert 0.4 < part.covered < 0.6
-    assert part.high[2] <= 0.5
+    assert part.points[:, 2].max() <= 0.5
+    assert part.high[2] < whole.high[2]
     away = planes.shared_content(whole, slab, scenes.turned(0.0, (900.0, 0.0, 0.0)))
     assert away.covered == 0
     assert len(away.points) == len(whole.points)
@@ -109,7 +118,7 @@ def test_shared_content_is_what_both_scans_show(scenes: SimpleNamespace) -> None
 
 def test_the_profile_is_drawn_coarsely(scenes: SimpleNamespace) -> None:
     """The sagittal plane has pixels of at least 2 mm: a face is identity."""
-    for size in (40, 200):
+    for size in (40, 90):
         laid = planes.planes_through(
             planes.content(scenes.head(geometry=scenes.grid(size, 160 / size))), finest=0.5
         )
