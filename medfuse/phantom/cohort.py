@@ -147,7 +147,7 @@ def write_phantom(
     for number, name in enumerate(names):
         progress("making heads", number, subjects)
         made = subject(seed * 1000 + number, aligned=aligned)
-        folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=home))
+        folder = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}-{name}-", dir=home))
         try:
             folder.chmod(0o755)
             _write(made, folder, name, dicom=dicom)

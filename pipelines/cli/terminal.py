@@ -115,7 +115,7 @@ def listener(*, quiet: bool = False) -> Iterator[Progress]:
 
 
 def _is_terminal() -> bool:
-    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}
 
 
 class _Lines:

@@ -1,0 +1,67 @@
+"""What is said, how often, and to whom."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import pytest
+
+from medfuse.errors import Repair
+from pipelines.cli import terminal
+
+
+def test_repairs_are_collected_once_and_other_warnings_stay_what_they_are() -> None:
+    with terminal.repairs() as found:
+        for _ in range(2):
+            warnings.warn(Repair("unit was metre", id="N13"), stacklevel=1)
+        warnings.warn(Repair("unit was micron", id="N13"), stacklevel=1)
+    with pytest.warns(UserWarning, match="other"):
+        warnings.warn("other", stacklevel=1)
+    assert [(repair.id, repair.what) for repair in found] == [
+        ("N13", "unit was metre"),
+        ("N13", "unit was micron"),
+    ]
+
+
+def test_a_repair_is_one_escaped_line(capsys: pytest.CaptureFixture[str]) -> None:
+    repair = Repair("unit was\nmetre", id="N13")
+    terminal.tell(
+        "a\tb.nii", [repair, repair, Repair("other", id="N1")], but=[Repair("other", id="N1")]
+    )
+    assert capsys.readouterr().err == "medfuse: warning[N13]: a\\tb.nii: unit was\\nmetre\n"
+
+
+def test_S11_progress_is_plain_lines_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with terminal.listener() as progress:
+        for done, what in enumerate(("CT: search", "CT: refine", "PET: search")):
+            progress(what, done, 4)
+    assert capsys.readouterr() == ("CT: search\nPET: search\n", "")
+
+
+def test_progress_can_be_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal.listener(quiet=True) as progress:
+        progress("CT: search", 0, 1)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("term", "expected"), [("xterm", True), ("dumb", False), ("", False)])
+def test_a_bar_is_for_terminals(monkeypatch: pytest.MonkeyPatch, term: str, expected: bool) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", term)
+    assert terminal._is_terminal() is expected
+
+
+def test_the_bar_keeps_one_line_for_each_thing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "_is_terminal", lambda: True)
+    with terminal.listener() as progress:
+        progress("CT: search", 0, 4)
+        progress("CT: refine", 1, 4)
+        progress("PET: search", 0, 4)
+        assert isinstance(progress, terminal._Bar)
+        assert sorted(progress.tasks) == ["CT", "PET"]
+    assert capsys.readouterr().out == ""

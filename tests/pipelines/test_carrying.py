@@ -1,0 +1,56 @@
+"""Chains, the shared field of view, and results that would be empty."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medfuse.errors import QualityRefused
+from medfuse.geometry import Geometry
+from medfuse.modality import MODALITIES
+from medfuse.transform import Affine
+from medfuse.volume import LabelMap, Volume
+from pipelines.carrying import carry, chained, overlap
+
+
+def cube(size: int, spacing: float = 1.0) -> Geometry:
+    """Return a cube of ``size`` voxels with its centre at the origin."""
+    matrix = np.diag([spacing, spacing, spacing, 1.0])
+    matrix[:3, 3] = -(size - 1) / 2 * spacing
+    return Geometry((size, size, size), matrix)
+
+
+def shift(x: float, y: float = 0, z: float = 0) -> Affine:
+    """Return a translation, LPS mm."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = x, y, z
+    return Affine(matrix)
+
+
+def test_a_chain_acts_in_its_order_and_inverts_as_a_whole() -> None:
+    turn = np.eye(4)
+    turn[:2, :2] = [[0, -1], [1, 0]]
+    parts = [shift(1), Affine(turn)]
+    assert chained(parts).map([[0, 0, 0]]).tolist() == [[0, 1, 0]]
+    assert chained(parts, inverse=True).map([[0, 1, 0]]).tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize(("moved", "expected"), [(0, 1.0), (12, 0.5), (24, 0.0), (1e9, 0.0)])
+def test_overlap_of_two_equal_cubes(moved: float, expected: float) -> None:
+    assert overlap(cube(24), cube(24), shift(moved)) == pytest.approx(expected, abs=0.05)
+
+
+def test_a_small_scan_inside_a_large_one_overlaps_fully() -> None:
+    assert overlap(cube(60, 4.0), cube(20), shift(0)) == pytest.approx(1, abs=0.35)
+    assert overlap(cube(20), cube(60, 4.0), shift(0)) == pytest.approx(1)
+
+
+def test_X9_an_empty_result_is_refused_for_scans_and_labels() -> None:
+    grid = cube(12)
+    volume = Volume(np.ones(grid.shape), grid, MODALITIES["CT"])
+    labels = LabelMap(np.ones(grid.shape), grid)
+    for what in (volume, labels):
+        with pytest.raises(QualityRefused) as caught:
+            carry(what, grid, shift(11))
+        assert caught.value.id == "X9"
+    assert carry(labels, grid, shift(6)).array.sum() == 6 * 12 * 12
