@@ -13,6 +13,7 @@ from medfuse.resampling import resample
 from medfuse.study import AlignedStudy, Quality, Study
 from medfuse.transform import Affine
 from medfuse.volume import Volume
+from pipelines.reporting import figures
 
 SECRET = "ZZPHI^NAME"
 
@@ -62,6 +63,12 @@ def aligned(*names: str, verdict: str = "pass", reasons: tuple[str, ...] = ()) -
         figures = {"overlap": 0.93, "margin": 10.0, "stability_mm": 0.1234}
         quality[name] = Quality(verdict, figures, reasons)
     return AlignedStudy(Study(SECRET, volumes), "T1", fixed.geometry, moved, transforms, quality)
+
+
+@pytest.fixture
+def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of 120 pixels: what a page says does not depend on their size."""
+    monkeypatch.setattr(figures, "_LONGEST", 120)
 
 
 @pytest.fixture(scope="session")

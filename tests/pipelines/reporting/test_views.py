@@ -8,11 +8,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from medfuse.study import AlignedStudy
 from medfuse.transform import Affine
 from pipelines.reporting import planes, views
+
+pytestmark = pytest.mark.usefixtures("small_pictures")
 
 
 def pixels(picture: views.Picture) -> np.ndarray:
