@@ -55,14 +55,26 @@ def transform(ours: Transform) -> sitk.Transform:
         made.SetTranslation(ours.moving_from_fixed[:3, 3].tolist())
         return made
     if isinstance(ours, Displacement):
-        vectors = np.moveaxis(ours.field, 0, -1).astype(np.float64)  # (D, H, W, 3)
-        field = sitk.GetImageFromArray(vectors, isVector=True)
-        place(field, ours.geometry)
-        return sitk.DisplacementFieldTransform(field)
+        return _field(ours)
     if isinstance(ours, Chain):
         # the transform added last acts first
         return sitk.CompositeTransform([transform(part) for part in reversed(ours.parts)])
     raise TypeError(f"no SimpleITK counterpart for {type(ours).__name__}")
+
+
+def _field(ours: Displacement) -> sitk.Transform:
+    if not ours.geometry.is_orthonormal:
+        # a field that ITK can hold, between the way to its voxels and the way back
+        unit = Geometry(ours.geometry.shape, np.eye(4)[:, [2, 1, 0, 3]])
+        to_voxel = unit.world_from_voxel @ ours.geometry.voxel_from_world
+        steps = np.einsum("ij,jdhw->idhw", to_voxel[:3, :3], ours.field)
+        plain = Displacement(steps.astype(np.float32), unit)
+        there = Affine(to_voxel)
+        return transform(Chain((there, plain, there.inverse())))
+    vectors = np.moveaxis(ours.field, 0, -1).astype(np.float64)  # (D, H, W, 3)
+    field = sitk.GetImageFromArray(vectors, isVector=True)
+    place(field, ours.geometry)
+    return sitk.DisplacementFieldTransform(field)
 
 
 def from_transform(made: sitk.Transform) -> Transform:

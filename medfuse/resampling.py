@@ -12,12 +12,11 @@ from typing import Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from scipy.ndimage import map_coordinates
 
 from medfuse import itk
 from medfuse.errors import GeometryError, UsageError
 from medfuse.geometry import Array64, Geometry
-from medfuse.transform import IDENTITY, Transform
+from medfuse.transform import IDENTITY, Affine, Transform
 from medfuse.volume import LabelMap, Volume
 
 Interpolation = Literal["linear", "nearest", "bspline"]
@@ -25,6 +24,7 @@ V = TypeVar("V", Volume, LabelMap)
 
 _SHEAR_DEGREES = 5.0  # of an affine in a file
 _TILT_DEGREES = 30.0  # of a scanner's gantry
+_UNIT = Geometry((1, 1, 1), np.eye(4)[:, [2, 1, 0, 3]])  # (x, y, z) is voxel (w, h, d)
 _KINDS = {
     "linear": sitk.sitkLinear,
     "nearest": sitk.sitkNearestNeighbor,
@@ -51,9 +51,10 @@ def resample(
     labels = isinstance(volume, LabelMap)
     air = 0.0 if isinstance(volume, LabelMap) else volume.modality.air
     kind: Interpolation = "nearest" if labels else interpolation
-    if volume.geometry.is_orthonormal and onto.is_orthonormal:
-        return volume.with_array(_by_itk(volume, onto, transform, kind, air, threads), onto)
-    return volume.with_array(_by_scipy(volume, onto, transform, kind, air), onto)
+    task = (volume, onto, transform)
+    if not (volume.geometry.is_orthonormal and onto.is_orthonormal):
+        task = _in_voxels(*task)
+    return volume.with_array(_by_itk(*task, kind, air, threads), onto)
 
 
 def apply(
@@ -141,24 +142,12 @@ def _by_itk(
     return made
 
 
-def _by_scipy(
-    volume: Volume | LabelMap,
-    onto: Geometry,
-    transform: Transform,
-    kind: Interpolation,
-    air: float,
-) -> np.ndarray:
-    """Resample slice by slice: any affine grid, ITK's rule of half a voxel at the border."""
-    order = {"nearest": 0, "linear": 1, "bspline": 3}[kind]
-    made = np.empty(onto.shape, dtype=volume.array.dtype)
-    last = np.asarray(volume.geometry.shape) - 1
-    plane = np.indices((1, *onto.shape[1:])).reshape(3, -1).T.astype(np.float64)  # (H*W, 3)
-    for d in range(onto.shape[0]):
-        at: Array64 = volume.geometry.voxel(transform.map(onto.world(plane + np.array([d, 0, 0]))))
-        inside = ((at >= -0.5) & (at <= last + 0.5)).all(axis=1)
-        values = np.full(len(at), air, dtype=np.float64)
-        values[inside] = map_coordinates(
-            volume.array, np.clip(at[inside], 0, last).T, order=order, mode="nearest"
-        )
-        made[d] = values.reshape(onto.shape[1:])
-    return made
+def _in_voxels(volume: V, onto: Geometry, transform: Transform) -> tuple[V, Geometry, Transform]:
+    """Return the same task on grids of unit steps, the real grids moved into the transform.
+
+    So ITK carries a sheared grid too, which its images cannot hold.
+    """
+    to_world = Affine(onto.world_from_voxel @ _UNIT.voxel_from_world)
+    to_voxel = Affine(_UNIT.world_from_voxel @ volume.geometry.voxel_from_world)
+    plain = volume.with_array(volume.array, replace(_UNIT, shape=volume.geometry.shape))
+    return plain, replace(_UNIT, shape=onto.shape), to_world.then(transform).then(to_voxel)
