@@ -36,8 +36,9 @@ class Found:
     ``name`` is the path as typed, or relative to the folder that was looked into; ``kind`` is
     ``"volume"``, ``"labels"`` or the DICOM modality of what is neither (``"RTSTRUCT"``).
     ``shape`` (D, H, W), ``spacing`` (d, h, w) mm, ``orientation`` as ``Geometry.orientation``,
-    ``values`` the least and the greatest in ``unit``, ``labels`` those present. ``series``,
-    ``number`` and ``count`` (of instances) are DICOM's. ``problem`` says why it cannot be read.
+    ``values`` the least and the greatest in ``unit``, ``labels`` those present (of a SEG: its
+    segments, ``overlapping`` the pairs of them that share voxels). ``series``, ``number`` and
+    ``count`` (of instances) are DICOM's. ``problem`` says why it cannot be read.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Found:
     values: tuple[float, float] | None = None
     labels: tuple[int, ...] = ()
     label_names: tuple[tuple[int, str], ...] = ()
+    overlapping: tuple[tuple[int, int], ...] = ()
     series: str | None = None
     number: int | None = None
     count: int | None = None
@@ -68,7 +70,8 @@ class Found:
         if self.label_names:
             known["label_names"] = {str(label): name for label, name in self.label_names}
         if self.problem is not None:
-            known["problem"] = {"id": self.problem.id, "what": self.problem.what}
+            what, hint = self.problem.what, self.problem.hint
+            known["problem"] = {"id": self.problem.id, "what": what, "hint": hint}
         return known
 
 
@@ -76,8 +79,8 @@ def inspect(path: PathLike | Locator) -> list[Found]:
     """Return what a file, or a folder with all below it, holds.
 
     A file that cannot be read, or a folder with one thing in it that cannot be read, raises its
-    ``InputError``; among several the one with a problem is listed with it. Repairs are listed,
-    not warned of.
+    ``InputError``; among several the one with a problem is listed with it, and so is a SEG whose
+    segments overlap (D47). Repairs are listed, not warned of.
 
     >>> for found in inspect("patient_007/"):  # doctest: +SKIP
     ...     print(found.name, found.modality, found.shape, found.spacing)
@@ -100,8 +103,9 @@ def inspect(path: PathLike | Locator) -> list[Found]:
             hint="give NIfTI, NRRD, MHA or a folder of DICOM files",
             id="D45",
         )
-    if len(found) == 1 and found[0].problem is not None:
-        raise found[0].problem
+    only = found[0]
+    if len(found) == 1 and only.problem is not None and not only.overlapping:
+        raise only.problem
     return found
 
 
@@ -150,9 +154,24 @@ def _one_series(info: SeriesInfo, located: Locator) -> Found:
     if found.kind == "volume":
         options = {**located.options, "series": info.series_uid}
         return _filled(found, lambda: read_volume(Locator(located.path, located.modality, options)))
-    if found.kind == "labels":
-        return _filled(found, lambda: read_labels(located))
-    return found
+    return _one_segmentation(found, located) if found.kind == "labels" else found
+
+
+def _one_segmentation(found: Found, located: Locator) -> Found:
+    from medfuse.io.dicom_seg import list_segments, overlapping_segments
+
+    try:
+        names = list_segments(located.path)
+        overlapping = overlapping_segments(located.path)
+    except InputError as error:
+        return replace(found, problem=error)
+    found = _filled(found, lambda: read_labels(located))
+    return replace(
+        found,
+        labels=tuple(names),
+        label_names=tuple(names.items()),
+        overlapping=overlapping,
+    )
 
 
 def _filled(found: Found, read: Callable[[], Volume | LabelMap]) -> Found:

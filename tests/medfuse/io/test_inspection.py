@@ -94,3 +94,15 @@ def test_real_dicom(real_data: Path) -> None:
     assert {one.kind for one in found} == {"volume", "RTSTRUCT"}
     text = json.dumps([one.document() for one in found])
     assert "STS" not in text.replace(str(real_data), "").replace("STS_008", "")
+
+
+def test_D47_overlapping_segments_are_listed(real_data: Path) -> None:
+    (found,) = inspect(real_data / "dcmqi_ct_seg" / "partial_overlaps.dcm")
+    assert (found.kind, found.labels) == ("labels", (1, 2, 3, 4, 5))
+    assert found.problem is not None
+    assert found.problem.id == "D47"
+    assert len(found.overlapping) > 0
+    assert found.document()["label_names"]["1"] == "GREEN"
+    (found,) = inspect(f"{real_data / 'dcmqi_ct_seg' / 'liver.dcm'}")
+    assert (found.labels, found.overlapping, found.problem) == ((1,), (), None)
+    assert found.label_names == ((1, "Liver"),)
