@@ -46,6 +46,7 @@ PixelRepresentation ReferencedSegmentNumber SegmentNumber MaximumFractionalValue
 PixelPaddingValue PixelPaddingRangeLimit
 """
 _LOUD = ("pydicom", "openjpeg", "pylibjpeg")
+_DIRECTORY = "1.2.840.10008.1.3.10"
 PHILIPS_PET = [(0x7053, element) for element in (0x0010, 0x1000, 0x1009)]
 _WANTED = [*_PIXELS.split(), *_SERIES.split(), *PHILIPS_PET]
 
@@ -167,6 +168,12 @@ class Header:
         """The transfer syntax UID."""
         with guarded(self.where):
             return str(self.dataset.file_meta.TransferSyntaxUID)
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether the file is a DICOMDIR, whatever its name."""
+        with guarded(self.where):
+            return str(self.dataset.file_meta.get("MediaStorageSOPClassUID", "")) == _DIRECTORY
 
     def _item(self, keyword: str | tuple[int, int]) -> Any:
         tag = _tag(keyword)

@@ -8,6 +8,7 @@ show numbers, not what they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -88,12 +89,7 @@ def stored_frame(header: Header, index: int) -> tuple[Pixels, Mask | None]:
     """
     shape = layout(header)
     if "PixelData" not in header.dataset:
-        raise DicomError(
-            "holds no pixels",
-            where=header.where,
-            hint="take the file away or export it again",
-            id="D12",
-        )
+        raise no_pixels(header)
     order = _NATIVE.get(header.syntax)
     if order is None:
         values = _decoded(header, index, shape)
@@ -101,6 +97,16 @@ def stored_frame(header: Header, index: int) -> tuple[Pixels, Mask | None]:
     raw = _native(header, index, shape, order)
     values = _meant(raw, shape)
     return values, _padding(raw, values, shape)
+
+
+def no_pixels(header: Header) -> DicomError:
+    """Return the error of a file that should hold an image but does not (D12)."""
+    return DicomError(
+        "holds no pixels",
+        where=header.where,
+        hint="take the file away or export it again",
+        id="D12",
+    )
 
 
 def _native(header: Header, index: int, shape: Layout, order: str) -> Pixels:
@@ -176,7 +182,7 @@ def _decoded(header: Header, index: int, shape: Layout) -> Pixels:
             f"the {name} pixels cannot be decoded: they are damaged, cut or of a rare kind",
             where=header.where,
             hint=f"copy the file again, or {_INSTALL}",
-            id="D15" if _lacks_plugins() else "D13",
+            id="D15" if _lacks_plugins() or _is_rare(header, shape) else "D13",
         ) from None
     if values.shape != (shape.rows, shape.columns):
         raise DicomError("the decoded pixels have another size", where=header.where, id="D13")
@@ -200,6 +206,9 @@ def _decodable(header: Header) -> str:
 
 
 def _lacks_plugins() -> bool:
-    from importlib.util import find_spec
-
     return any(find_spec(name) is None for name in ("gdcm", "openjpeg", "jpeg_ls"))
+
+
+def _is_rare(header: Header, shape: Layout) -> bool:
+    """Tell whether these are 12-bit lossy JPEG pixels, which hardly any decoder knows."""
+    return header.syntax == "1.2.840.10008.1.2.4.51" and shape.stored > 8

@@ -89,7 +89,8 @@ def _chosen(found: Scan, series: str | None) -> tuple[list[Header], list[Repair]
         what = f"{found.irregular} pipes, devices or links to nothing were left out"
         repairs.append(Repair(what, id="D41"))
     images = found.of_kind("image")
-    others = Counter(kind for _, kind in found.parts() if kind != "image")
+    others = Counter(kind_of(header) for headers in found.series.values() for header in headers)
+    others.pop("image", None)
     if not images:
         raise _no_image(found, others)
     if series is not None:

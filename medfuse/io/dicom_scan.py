@@ -17,7 +17,6 @@ from medfuse.io.dicom_header import Header, is_dicom_head, read_header
 from medfuse.io.dicom_series import kind_of, lay_out, modality_of, patient_key, same_patient
 
 _SUFFIXES = {".dcm", ".ima", ".dicom"}
-_DIRECTORY = "1.2.840.10008.1.3.10"  # the SOP class of a DICOMDIR
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def scan(path: str | os.PathLike[str]) -> Scan:
             continue
         elif _is_ours(entry):
             header = read_header(entry)
-            if header.text("SOPClassUID") != _DIRECTORY:
+            if not header.is_directory:
                 series.setdefault(header.text("SeriesInstanceUID"), []).append(header)
         else:
             foreign += 1
@@ -148,7 +147,7 @@ def _scan_file(path: Path) -> Scan:
     if not is_dicom_head(files.head(path, 132)):
         raise _not_dicom(path)
     header = read_header(path)
-    if header.text("SOPClassUID") == _DIRECTORY:
+    if header.is_directory:
         raise DicomError("is a DICOMDIR", where=path, hint="name the folder instead", id="D27")
     return Scan(path, {header.text("SeriesInstanceUID"): [header]})
 

@@ -296,8 +296,9 @@ def _whole(places: Array64, step: float) -> bool:
     steps = np.round((places - places[0]) / step)
     if steps[-1] < 1 or np.diff(steps).min() < 1:
         return False
-    even = steps * (places[-1] - places[0]) / steps[-1]
-    return bool(np.abs(places - places[0] - even).max() <= min(_SIDEWAYS_MM, 0.05 * step))
+    real = (places[-1] - places[0]) / steps[-1]
+    off = np.abs(places - places[0] - steps * real).max()
+    return bool(abs(real - step) <= 0.02 * step and off <= min(_SIDEWAYS_MM, 0.05 * step))
 
 
 def _single(plane: Plane, repairs: Iterable[Repair]) -> Arranged:

@@ -223,6 +223,13 @@ def test_D12_a_file_without_pixels(tmp_path: Path) -> None:
     assert "004.dcm" in str(refused(maker.series(tmp_path / "x", at(4, strip)), "D12"))
 
 
+def test_D12_a_file_without_anything_of_an_image(tmp_path: Path) -> None:
+    def strip(made: pydicom.Dataset) -> None:
+        del made.PixelData, made.Rows, made.Columns, made.PhotometricInterpretation
+
+    assert "004.dcm" in str(refused(maker.series(tmp_path / "x", at(4, strip)), "D12"))
+
+
 def test_D13_a_cut_file_is_named(tmp_path: Path) -> None:
     folder = maker.series(tmp_path / "x")
     whole = (folder / "004.dcm").read_bytes()
