@@ -42,6 +42,8 @@ def readable(path: str | os.PathLike[str]) -> Path:
         ) from None
     except PermissionError:
         raise _denied(path) from None
+    except ValueError:  # a NUL
+        raise InputError("is no name of a file", where=path, id="N40") from None
     except OSError as error:
         what = "a link that leads to itself" if error.errno == errno.ELOOP else error.strerror
         raise InputError(str(what), where=path, hint="check the name", id="N40") from None
@@ -58,6 +60,14 @@ def readable(path: str | os.PathLike[str]) -> Path:
     return given
 
 
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path is a folder; False for whatever cannot be looked at."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 - Path.is_dir raises for some
+    except (OSError, ValueError):
+        return False
+
+
 def _denied(path: str | os.PathLike[str]) -> InputError:
     return InputError(
         "permission denied", where=path, hint="ask its owner for the right to read it", id="N44"
@@ -66,8 +76,11 @@ def _denied(path: str | os.PathLike[str]) -> InputError:
 
 def head(path: Path, size: int = 4096) -> bytes:
     """Return the first ``size`` bytes of a file as they lie on disk."""
-    with path.open("rb") as stream:
-        return stream.read(size)
+    try:
+        with path.open("rb") as stream:
+            return stream.read(size)
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def stored(path: Path, *, limit: int = 8 * MAX_VOXELS) -> bytes:
@@ -78,7 +91,11 @@ def stored(path: Path, *, limit: int = 8 * MAX_VOXELS) -> bytes:
                 raise InputError(f"holds more than {limit} bytes", where=path, id="N29")
             return stream.read()  # not read(limit): that takes so much memory at once
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=path, id="N44") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"cannot be read ({error.strerror})", where=path, id="N44")
 
 
 def content(path: Path, *, limit: int) -> bytes:

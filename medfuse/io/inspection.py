@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medfuse.errors import InputError, Repair
+from medfuse.io.files import is_folder
 from medfuse.io.locators import Locator, locate
 from medfuse.io.studies import holds_dicom, is_label_name
 from medfuse.io.volumes import (
@@ -87,7 +88,7 @@ def inspect(path: PathLike | Locator) -> list[Found]:
     """
     located = path if isinstance(path, Locator) else _located(path)
     root = Path(os.path.abspath(located.path))  # noqa: PTH100 - a leading "~" is a name here
-    if not (root.is_dir() and suffix(root) is None):
+    if not (is_folder(root) and suffix(root) is None):
         found = [_inspected(located, located.path)]
     else:
         found = [

@@ -105,7 +105,7 @@ def name_volumes(volumes: Iterable[Volume]) -> dict[str, Volume]:
 def _folder(source: PathLike) -> Path:
     """Return the folder of one visit, the only ``sub-`` and ``ses-`` folder entered."""
     folder = Path(os.path.abspath(source))  # noqa: PTH100 - a leading "~" is a name here
-    if not folder.is_dir():
+    if not files.is_folder(folder):
         files.readable(source)
         raise InputError(
             "is a file, a study is a folder", where=source, hint="name its folder", id="N41"

@@ -148,7 +148,7 @@ def recognise(path: PathLike) -> tuple[str, Path, tuple[Repair, ...]]:
     Raises ``InputError`` for what cannot be opened (N40-N44) or is no known format (N48, D28).
     """
     given = Path(os.path.abspath(path))  # noqa: PTH100 - a leading "~" is a name here (N46)
-    if given.is_dir() and suffix(given) is None:
+    if files.is_folder(given) and suffix(given) is None:
         return DICOM, given, ()
     file = files.readable(path)
     raw = files.head(file)

@@ -429,7 +429,7 @@ def test_N28_declares_more_than_a_gzip_stream_can_hold(packed: Path, ok: Path) -
 
 def test_N28_a_stream_that_inflates_to_more_than_declared(packed: Path, ok: Path) -> None:
     packed.write_bytes(gzip.compress(ok.read_bytes() + bytes(1 << 22)))
-    refused(packed, "N29", "holds more than")
+    refused(packed, "N29", "inflates to more than")
 
 
 def test_N29_some_bytes_behind_the_voxels_are_ignored_aloud(ok: Path) -> None:
@@ -537,6 +537,14 @@ def test_N40_links(tmp_path: Path, ok: Path) -> None:
     (tmp_path / "loop.nii").symlink_to(tmp_path / "loop.nii")
     refused(tmp_path / "loop.nii", "N40", "link")
     refused(tmp_path / "missing.nii", "N40", "no such file")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "ok.nii/inside.nii"])
+def test_N40_names_that_cannot_be(tmp_path: Path, ok: Path, name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_volume(tmp_path / name)
+    assert caught.value.id == "N40"
+    assert "\0" not in str(caught.value)
 
 
 def test_N41_folder_named_like_a_file(tmp_path: Path) -> None:

@@ -322,3 +322,48 @@ def test_reading_loads_neither_nibabel_nor_simpleitk(tmp_path: Path, volume: Vol
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
+
+
+def test_dicom_through_the_same_door(real_data: Path) -> None:
+    folder = real_data / "dicom_dicom2nifti" / "ge" / "anatomical"
+    series = read_volume(folder / "001")
+    truth = read_volume(folder / "001_ground_truth.nii.gz")
+    assert series.modality.name == "MR"
+    moved = series.geometry.voxel(truth.geometry.world([1, 100, 30]))
+    at = tuple(int(n) for n in np.rint(moved))
+    np.testing.assert_allclose(moved, at, atol=0.01)
+    assert series.array[at] == truth.array[1, 100, 30]
+    named = read_volume(f"{folder / '001'}:T1")
+    assert named.modality.name == "T1"
+    assert named.source is not None
+    assert named.source.path == str(folder / "001")
+    with pytest.raises(UsageError, match="means nothing for DICOM"):
+        read_volume(folder / "001", xform="sform")
+    with pytest.raises(UsageError, match="means nothing here"):
+        read_volume(folder / "001", segment=1)
+
+
+def test_one_time_point_of_a_dicom_series(real_data: Path) -> None:
+    folder = real_data / "dicom_dicom2nifti" / "philips" / "fmri"
+    with pytest.raises(InputError) as caught:
+        read_volume(folder / "001")
+    assert caught.value.id == "D39"
+    for n in range(4):
+        ours = read_volume(f"{folder / '001'}:volume={n}")
+        truth = read_volume(folder / "001_ground_truth.nii.gz", volume=n)
+        assert np.array_equal(np.sort(ours.array, None), np.sort(truth.array, None))
+
+
+def test_dicom_segmentation_through_the_same_door(real_data: Path) -> None:
+    folder = real_data / "dcmqi_ct_seg"
+    ours, theirs = read_labels(folder / "liver.dcm"), read_labels(folder / "liver_seg.nrrd")
+    assert ours.array.sum() == theirs.array.sum() == 107_098
+    assert ours.geometry.same_grid(theirs.geometry)
+    assert np.array_equal(ours.array, theirs.array)
+    assert read_labels(folder / "liver.dcm", names={1: "Leber"}).names[1] == "Leber"
+    one = read_labels(f"{folder / 'partial_overlaps.dcm'}:segment=2")
+    assert set(np.unique(one.array)) == {0, 2}
+    for read, path in ((read_volume, "liver.dcm"), (read_labels, "ct-3slice")):
+        with pytest.raises(InputError) as caught:
+            read(folder / path)  # type: ignore[operator]
+        assert caught.value.id == "D45"
