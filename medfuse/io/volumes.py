@@ -272,10 +272,11 @@ def _written(volume: V, path: PathLike, inputs: Iterable[PathLike], overwrite: b
 def _straightened(volume: V) -> V:
     from medfuse.resampling import straighten  # rarely needed
 
+    straight = straighten(volume)
     angle = volume.geometry.shear_degrees
     what = f"the grid was sheared by {angle:.2f} degrees; resampled to a right-angled one"
     warnings.warn(Repair(what, id="N10"), stacklevel=4)
-    return straighten(volume)
+    return straight
 
 
 def _check_written(module: Any, volume: Volume | LabelMap, target: Path, made: Path) -> None:

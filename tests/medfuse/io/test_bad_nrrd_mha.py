@@ -13,12 +13,14 @@ import SimpleITK as sitk
 
 from medfuse.errors import InputError
 from medfuse.io import itkfiles
+from pipelines.cli import app
 
+Make = Callable[..., Path]
 SHAPE = (10, 14, 12)  # (D, H, W)
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[..., Path]:
+def make(tmp_path: Path) -> Make:
     """Return a function that writes a good file and then edits its header."""
 
     def made(name: str, *edits: tuple[bytes, bytes], compressed: bool = False) -> Path:
@@ -38,23 +40,39 @@ def make(tmp_path: Path) -> Callable[..., Path]:
     return made
 
 
-def refused(path: Path, *ids: str, match: str | None = None) -> InputError:
-    """Read ``path``, check that it is refused in one clear line, and that no file was harmed."""
-    before = {entry: entry.read_bytes() for entry in path.parent.iterdir() if entry.is_file()}
-    with pytest.raises(InputError, match=match) as caught:
-        itkfiles.read(path, {})
-    assert caught.value.exit_code == 3
-    assert caught.value.id in ids
-    assert caught.value.hint
-    assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith(str(path))
-    after = {entry: entry.read_bytes() for entry in path.parent.iterdir() if entry.is_file()}
-    assert after == before
-    return caught.value
+Refused = Callable[..., InputError]
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Refused:
+    """Return a function that checks that a file is refused by the reader and on the command line.
+
+    In one clear line, with nothing written and no file harmed.
+    """
+
+    def files() -> dict[Path, bytes]:
+        return {entry: entry.read_bytes() for entry in tmp_path.rglob("*") if entry.is_file()}
+
+    def read(path: Path, *ids: str, match: str | None = None) -> InputError:
+        before = files()
+        with pytest.raises(InputError, match=match) as caught:
+            itkfiles.read(path, {})
+        assert caught.value.exit_code == 3
+        assert caught.value.id in ids
+        assert caught.value.hint
+        assert str(caught.value).startswith(str(path))
+        capfd.readouterr()
+        assert app.run(["convert", str(path), str(tmp_path / "out.nii.gz")]) == 3
+        (line,) = capfd.readouterr().err.splitlines()
+        assert line == f"medfuse: error[{caught.value.id}]: {caught.value}"
+        assert files() == before
+        return caught.value
+
+    return read
 
 
 @pytest.mark.parametrize(("name", "data"), [("a.mhd", "a.raw"), ("a.nhdr", "a.raw")])
-def test_R1_missing_data_file(make: Callable[..., Path], name: str, data: str) -> None:
+def test_R1_missing_data_file(make: Make, refused: Refused, name: str, data: str) -> None:
     path = make(name)
     (path.parent / data).unlink()
     refused(path, "R1", match=r"a\.raw.* is missing")
@@ -73,7 +91,7 @@ def test_R1_missing_data_file(make: Callable[..., Path], name: str, data: str) -
     ],
 )
 def test_R2_data_file_out_of_the_folder(
-    make: Callable[..., Path], tmp_path: Path, data: bytes
+    make: Make, refused: Refused, tmp_path: Path, data: bytes
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -89,7 +107,7 @@ def test_R2_data_file_out_of_the_folder(
 
 @pytest.mark.parametrize("data", [b"/etc/passwd", b"../secret.raw", b"LIST", b"s%d.raw 1 9 1"])
 def test_R3_data_file_of_an_nhdr_out_of_the_folder(
-    make: Callable[..., Path], tmp_path: Path, data: bytes
+    make: Make, refused: Refused, tmp_path: Path, data: bytes
 ) -> None:
     (tmp_path / "secret.raw").write_bytes(bytes(4 * 1680))
     folder = tmp_path / "scan"
@@ -98,7 +116,7 @@ def test_R3_data_file_of_an_nhdr_out_of_the_folder(
     refused(path, "R3")
 
 
-def test_R4_no_directions(make: Callable[..., Path]) -> None:
+def test_R4_no_directions(make: Make, refused: Refused) -> None:
     directions = (b"(2,0,0) (0,2,0) (0,0,3)", b"none none none")
     refused(make("a.nrrd", directions), "R4")
     one = (b"(2,0,0) (0,2,0) (0,0,3)", b"(2,0,0) (0,2,0) none")
@@ -106,7 +124,7 @@ def test_R4_no_directions(make: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize("word", [b"nan", b"NaN", b"inf", b"-inf"])
-def test_R5_directions_that_are_not_finite(make: Callable[..., Path], word: bytes) -> None:
+def test_R5_directions_that_are_not_finite(make: Make, refused: Refused, word: bytes) -> None:
     refused(make("a.nrrd", (b"(2,0,0)", b"(" + word + b",0,0)")), "R5")
     refused(make("b.nrrd", (b"(-20,", b"(" + word + b",")), "R5")
     refused(make("c.mha", (b"Offset = -20", b"Offset = " + word)), "R5")
@@ -117,13 +135,15 @@ def test_R5_directions_that_are_not_finite(make: Callable[..., Path], word: byte
 @pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("missing", [1, 4, 3000])
-def test_R6_cut_files(make: Callable[..., Path], name: str, compressed: bool, missing: int) -> None:
+def test_R6_cut_files(
+    make: Make, refused: Refused, name: str, compressed: bool, missing: int
+) -> None:
     path = make(name, compressed=compressed)
     path.write_bytes(path.read_bytes()[:-missing])
     refused(path, "R6", "R7", match="cut")
 
 
-def test_R6_cut_detached_data(make: Callable[..., Path]) -> None:
+def test_R6_cut_detached_data(make: Make, refused: Refused) -> None:
     path = make("a.mhd")
     data = path.with_suffix(".raw")
     data.write_bytes(data.read_bytes()[:-3])
@@ -133,7 +153,7 @@ def test_R6_cut_detached_data(make: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
-def test_R6_a_flipped_bit_breaks_the_checksum(make: Callable[..., Path], suffix: str) -> None:
+def test_R6_a_flipped_bit_breaks_the_checksum(make: Make, refused: Refused, suffix: str) -> None:
     path = make(f"a{suffix}", compressed=True)
     raw = bytearray(path.read_bytes())
     raw[-2000] ^= 4
@@ -141,34 +161,34 @@ def test_R6_a_flipped_bit_breaks_the_checksum(make: Callable[..., Path], suffix:
     refused(path, "R6", "R7")
 
 
-def test_R7_cut_zlib_stream(make: Callable[..., Path]) -> None:
+def test_R7_cut_zlib_stream(make: Make, refused: Refused) -> None:
     path = make("a.mha", compressed=True)
     path.write_bytes(path.read_bytes()[:-10])
     refused(path, "R7", match="cut")
 
 
-def test_R7_a_stream_that_holds_more_or_less(make: Callable[..., Path]) -> None:
+def test_R7_a_stream_that_holds_more_or_less(make: Make, refused: Refused) -> None:
     refused(make("a.mha", (b"DimSize = 12", b"DimSize = 13"), compressed=True), "R6")
     refused(make("b.mha", (b"DimSize = 12", b"DimSize = 11"), compressed=True), "R6")
 
 
 @pytest.mark.parametrize("word", [b"0", b"nan", b"0,5", b"x"])
-def test_R8_spacing_that_is_no_length(make: Callable[..., Path], word: bytes) -> None:
+def test_R8_spacing_that_is_no_length(make: Make, refused: Refused, word: bytes) -> None:
     refused(make("a.mha", (b"ElementSpacing = 2", b"ElementSpacing = " + word)), "R8")
 
 
-def test_R9_negative_spacing(make: Callable[..., Path]) -> None:
+def test_R9_negative_spacing(make: Make, refused: Refused) -> None:
     refused(make("a.mha", (b"ElementSpacing = 2", b"ElementSpacing = -1")), "R9")
 
 
 @pytest.mark.parametrize("matrix", [b"0 0 0 0 0 0 0 0 0", b"1 0 0 1 0 0 0 0 1"])
-def test_R10_directions_that_do_not_span_space(make: Callable[..., Path], matrix: bytes) -> None:
+def test_R10_directions_that_do_not_span_space(make: Make, refused: Refused, matrix: bytes) -> None:
     refused(make("a.mha", (b"Matrix = 1 0 0 0 1 0 0 0 1", b"Matrix = " + matrix)), "R10")
     refused(make("a.nrrd", (b"(0,2,0)", b"(4,0,0)")), "R10")
     refused(make("b.nrrd", (b"(0,2,0)", b"(0,0,0)")), "R10")
 
 
-def test_R11_shear_is_read_exactly(make: Callable[..., Path]) -> None:
+def test_R11_shear_is_read_exactly(make: Make) -> None:
     path = make("a.mha", (b"Matrix = 1 0 0 0 1 0", b"Matrix = 1 0 0 0.05 1 0"))
     grid = itkfiles.read(path, {}).geometry
     assert np.allclose(grid.world((0, 1, 0)) - grid.world((0, 0, 0)), [0.1, 2, 0])
@@ -177,23 +197,23 @@ def test_R11_shear_is_read_exactly(make: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize("sizes", [b"60000 60000 60000", b"12 14 -6", b"0 14 10", b"12 14"])
-def test_R12_impossible_sizes(make: Callable[..., Path], sizes: bytes) -> None:
+def test_R12_impossible_sizes(make: Make, refused: Refused, sizes: bytes) -> None:
     refused(make("a.mha", (b"DimSize = 12 14 10", b"DimSize = " + sizes)), "R12")
     refused(make("a.nrrd", (b"sizes: 12 14 10", b"sizes: " + sizes)), "R12")
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_R12_more_than_the_file_can_hold(make: Callable[..., Path], compressed: bool) -> None:
+def test_R12_more_than_the_file_can_hold(make: Make, refused: Refused, compressed: bool) -> None:
     sizes = (b"DimSize = 12 14 10", b"DimSize = 1200 1200 1200")
     refused(make("a.mha", sizes, compressed=compressed), "R6", "R7")
 
 
-def test_R13_no_space(make: Callable[..., Path]) -> None:
+def test_R13_no_space(make: Make, refused: Refused) -> None:
     error = refused(make("a.nrrd", (b"space: left-posterior-superior\n", b"")), "R13")
     assert "space: left-posterior-superior" in error.hint
 
 
-def test_R14_damaged_files_never_crash_nor_change_voxels(make: Callable[..., Path]) -> None:
+def test_R14_damaged_files_never_crash_nor_change_voxels(make: Make) -> None:
     """Compressed files carry checksums: what is read of a damaged one is right, or refused."""
     rng = random.Random(0)
     for name in ("a.nrrd", "a.mha"):
@@ -218,7 +238,7 @@ def test_R14_damaged_files_never_crash_nor_change_voxels(make: Callable[..., Pat
             assert kind == 2 or np.array_equal(array, truth)
 
 
-def test_a_pipe_as_data_file_does_not_hang(make: Callable[..., Path]) -> None:
+def test_a_pipe_as_data_file_does_not_hang(make: Make) -> None:
     path = make("a.mhd")
     data = path.with_suffix(".raw")
     data.unlink()
@@ -228,7 +248,7 @@ def test_a_pipe_as_data_file_does_not_hang(make: Callable[..., Path]) -> None:
     assert caught.value.id == "N42"
 
 
-def test_a_whole_file_in_gzip_is_named(make: Callable[..., Path]) -> None:
+def test_a_whole_file_in_gzip_is_named(make: Make, refused: Refused) -> None:
     import gzip
 
     path = make("a.nrrd")

@@ -18,6 +18,7 @@ from medfuse.modality import MODALITIES
 from medfuse.resampling import resample
 from medfuse.transform import Affine, Chain, Displacement
 from medfuse.volume import Volume
+from pipelines.cli import app
 
 GOOD = "1 0 0 0 1 0 0 0 1 5 6 7"
 
@@ -36,8 +37,12 @@ def affine(parameters: str, fixed: str = "0 0 0") -> str:
 
 
 @pytest.fixture
-def refused(tmp_path: Path) -> Callable[..., InputError]:
-    """Return a function that reads a file of that content and returns the one-line refusal."""
+def refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., InputError]:
+    """Return a function that checks that a file of that content is refused.
+
+    By the reader and on the command line, in one clear line, with nothing written.
+    """
+    (tmp_path / "points.csv").write_text("x,y,z\n1,2,3\n")
 
     def read(content: str | bytes, id: str, name: str = "t.tfm") -> InputError:
         path = tmp_path / name
@@ -50,7 +55,13 @@ def refused(tmp_path: Path) -> Callable[..., InputError]:
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 400
         assert str(caught.value).startswith(str(path))
+        capfd.readouterr()
+        points, out = tmp_path / "points.csv", tmp_path / "out.csv"
+        assert app.run(["apply", str(path), "--points", str(points), "--out", str(out)]) == 3
+        (line,) = capfd.readouterr().err.splitlines()
+        assert line == f"medfuse: error[{id}]: {caught.value}"
         assert path.read_bytes() == before
+        assert not out.exists()
         return caught.value
 
     return read

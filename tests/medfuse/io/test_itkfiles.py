@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from medfuse import itk
-from medfuse.errors import GeometryError, InputError
+from medfuse.errors import GeometryError, InputError, Repair
 from medfuse.geometry import Geometry
 from medfuse.io import itkfiles
+from medfuse.io.volumes import read_labels, read_volume, write_labels, write_volume
 from medfuse.modality import MODALITIES
 from medfuse.volume import LabelMap, Volume
 
@@ -190,6 +191,37 @@ def test_the_hash_is_of_header_and_data(tmp_path: Path) -> None:
     sitk.WriteImage(itk.image(scan(oblique(5))), tmp_path / "a.mhd")
     whole = (tmp_path / "a.mhd").read_bytes() + (tmp_path / "a.raw").read_bytes()
     assert itkfiles.read(tmp_path / "a.mhd", {}).sha256 == hashlib.sha256(whole).hexdigest()
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_through_the_common_door(tmp_path: Path, suffix: str) -> None:
+    volume = scan(oblique(6))
+    read = read_volume(write_volume(volume, tmp_path / f"scan_ct{suffix}"))
+    assert np.array_equal(read.array, volume.array)
+    assert read.geometry.same_grid(volume.geometry, tolerance=1e-9)
+    assert read.modality is MODALITIES["CT"]
+    labels = LabelMap(np.arange(120).reshape(4, 5, 6), oblique(6))
+    again = read_labels(write_labels(labels, tmp_path / f"labels{suffix}"))
+    assert np.array_equal(again.array, labels.array)
+
+
+def test_R11_a_sheared_file_is_straightened_when_written(tmp_path: Path) -> None:
+    itkfiles.write(scan(Geometry((4, 5, 6), np.eye(4))), tmp_path / "a.nrrd")
+    raw = (tmp_path / "a.nrrd").read_bytes()
+    for tangent, angle in (("0.05", r"2\.86 degrees"), ("0.2", r"11\.3 degrees")):
+        sheared = raw.replace(b"(0,1,0)", f"({tangent},1,0)".encode())
+        (tmp_path / "b.nrrd").write_bytes(sheared)
+        volume = read_volume(tmp_path / "b.nrrd", modality="MR")
+        assert not volume.geometry.is_orthonormal
+        if tangent == "0.05":
+            with pytest.warns(Repair, match=angle):
+                written = write_volume(volume, tmp_path / "c.mha")
+            assert read_volume(written, modality="MR").geometry.is_orthonormal
+        else:
+            with pytest.raises(GeometryError, match=angle) as caught:
+                write_volume(volume, tmp_path / "d.mha")
+            assert caught.value.id == "N10"
+            assert not (tmp_path / "d.mha").exists()
 
 
 @pytest.mark.parametrize("folder", ["pyradiomics", "dcmqi_ct_seg"])
