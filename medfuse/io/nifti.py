@@ -156,11 +156,15 @@ def _scaled(
 ) -> npt.NDArray[np.generic]:
     if header.slope is None:
         return stored_array.astype(stored_array.dtype.newbyteorder("="), copy=False)
-    made = np.empty(stored_array.shape, dtype=np.float32)
+    slope, inter = np.float64(header.slope), np.float64(header.inter)
     largest = float(np.finfo(np.float32).max)
+    bounded = stored_array.dtype.kind in "iu" and (
+        abs(slope) * 2.0 ** (8 * stored_array.dtype.itemsize) + abs(inter) < largest
+    )
+    made = np.empty(stored_array.shape, dtype=np.float32)
     for d in range(len(made)):  # float64 of one slice, never of the whole
-        values = stored_array[d] * np.float64(header.slope) + header.inter
-        if (np.isfinite(values) & (np.abs(values) > largest)).any():
+        values = stored_array[d] * slope + inter
+        if not bounded and (np.isfinite(values) & (np.abs(values) > largest)).any():
             raise InputError("its scaled values exceed float32", where=path, id="N21")
         made[d] = values
     return made
