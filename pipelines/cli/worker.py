@@ -18,7 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-_PATIENCE = 1.0  # seconds between a signal and SIGKILL
+_PATIENCE = 0.4  # seconds between a signal and SIGKILL
+_PDEATHSIG = 1  # prctl(2): PR_SET_PDEATHSIG
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
@@ -89,13 +90,11 @@ def stop(number: int, _: FrameType | None) -> NoReturn:
 
 
 def _work(work: Callable[[], int], lifeline: int) -> NoReturn:
-    import _thread
-
     code = 1
     try:
         for number in _SIGNALS:
             signal.signal(number, stop)
-        _thread.start_new_thread(_follow, (lifeline,))
+        _die_with_parent(lifeline)
         code = work()
     except KeyboardInterrupt:
         code = 130
@@ -106,6 +105,17 @@ def _work(work: Callable[[], int], lifeline: int) -> NoReturn:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)  # nothing is left to tear down; the parent reports
+
+
+def _die_with_parent(lifeline: int) -> None:
+    """End this process when the parent is gone, whatever ended it."""
+    import _thread
+
+    _thread.start_new_thread(_follow, (lifeline,))
+    if sys.platform == "linux":  # the kernel does it even while the interpreter is locked
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def _follow(lifeline: int) -> None:

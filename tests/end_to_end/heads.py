@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import nibabel as nib
@@ -20,6 +21,7 @@ def affine(shift: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> np.ndarray:
     return made
 
 
+@cache
 def appearance(name: str) -> np.ndarray:
     """Return the head as scanner ``name`` sees it, (I, J, K)."""
     rng = np.random.default_rng(3)
@@ -36,7 +38,9 @@ def appearance(name: str) -> np.ndarray:
         seen = np.where(inside & ~skull, 3 + texture, 0.1) + 0.1 * noise
     else:
         seen = np.where(inside, 300 + 120 * texture, 0.0) + 300 * skull + 5 * noise
-    return seen.astype(np.float32)
+    seen = seen.astype(np.float32)
+    seen.setflags(write=False)
+    return seen
 
 
 def write(folder: Path, name: str, file: str | None = None) -> Path:
