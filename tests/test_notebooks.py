@@ -45,6 +45,12 @@ def test_read_and_align(tmp_path: Path) -> None:
     assert all(float(error) < 2 for error in errors.values())
     assert "and back again within 0.000000 mm" in printed
     assert "dropped" not in printed
+    carried = re.findall(
+        r"^label \d+ +([\d.]+) ml on T1 +([\d.]+) ml on PET", printed, re.MULTILINE
+    )
+    assert len(carried) > 5
+    large = [(float(one), float(other)) for one, other in carried if float(one) > 20]
+    assert all(other == pytest.approx(one, rel=0.25) for one, other in large)
     assert len(pictures) == 3
     assert all(picture.width > 600 for picture in pictures)
 

@@ -45,9 +45,9 @@ def show(
     """Draw each volume in an axial, a coronal and a sagittal plane, and return the figure.
 
     The volumes of a ``Study`` are shown where they lie, each through its own centre; those of an
-    ``AlignedStudy`` on the same planes, so that a column shows one place. ``labels`` (or the
-    study's own) are tinted over them; ``names`` chooses volumes. The patient's right is on the
-    left. Raises ``UsageError`` for an unknown name or an empty study.
+    ``AlignedStudy`` on the same planes, so that a column shows one place. ``labels`` are tinted
+    over them where they lie in the world; ``names`` chooses volumes. The patient's right is on
+    the left. Raises ``UsageError`` for an unknown name or an empty study.
 
     >>> import medfuse as mf
     >>> figure = mf.show(mf.read_study("patient/"))  # doctest: +SKIP
@@ -58,8 +58,7 @@ def show(
         raise UsageError(f"there is no volume {', '.join(unknown)}".strip(), hint=_known(volumes))
     chosen = {name: volumes[name] for name in names} if names else volumes
     common = content(what.volumes[what.fixed]) if isinstance(what, AlignedStudy) else None
-    overlay = labels if labels is not None or isinstance(what, Volume) else what.labels
-    rows = [_shown(name, volume, common, overlay) for name, volume in chosen.items()]
+    rows = [_shown(name, volume, common, labels) for name, volume in chosen.items()]
     return _figure(rows)
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from medfuse.errors import UsageError
 from medfuse.study import Study
+from medfuse.volume import LabelMap
 from pipelines.reporting.display import compare, show
 
 pytest.importorskip("matplotlib")
@@ -44,6 +45,17 @@ def test_a_study_is_shown_where_its_volumes_lie(scenes: SimpleNamespace) -> None
         show(study, names=["PET"])
     with pytest.raises(UsageError, match="no volume"):
         show(Study("empty", {}))
+
+
+def test_labels_are_tinted_only_where_asked(scenes: SimpleNamespace) -> None:
+    """A study's labels fit one of its scans; over the others they would mislead."""
+    head = scenes.head()
+    labels = LabelMap(head.array > 800, head.geometry)
+    study = Study("x", {"T1": head}, labels=labels)
+    for options, coloured in (({}, False), ({"labels": labels}, True)):
+        drawn = np.asarray(show(study, **options).axes[0].images[0].get_array()).astype(int)
+        middle = drawn[60:-60, 60:-60]
+        assert (np.ptp(middle, axis=2).max() > 50) == coloured
 
 
 def test_compare_draws_both_a_checkerboard_and_contours(scenes: SimpleNamespace) -> None:
