@@ -57,14 +57,19 @@ class _Frames:
                 yield segment, depth, stored_frame(pixels, plane.frame)[0] > 0
 
 
-def list_segments(path: str | os.PathLike[str]) -> Mapping[int, str]:
-    """Return the number and label of each segment of a SEG file (or the folder that holds one)."""
-    return _names(_only(Path(path)))
+def list_segments(path: str | os.PathLike[str], *, series: str | None = None) -> Mapping[int, str]:
+    """Return the number and label of each segment of a SEG file (or the folder that holds one).
+
+    ``series`` picks one of several in a folder by its SeriesInstanceUID.
+    """
+    return _names(_only(Path(path), series))
 
 
-def overlapping_segments(path: str | os.PathLike[str]) -> tuple[tuple[int, int], ...]:
+def overlapping_segments(
+    path: str | os.PathLike[str], *, series: str | None = None
+) -> tuple[tuple[int, int], ...]:
     """Return the pairs of segments of a SEG that share voxels, smaller number first."""
-    frames = _frames(_only(Path(path)))
+    frames = _frames(_only(Path(path), series))
     pairs: set[tuple[int, int]] = set()
     seen: dict[int, list[tuple[int, Mask]]] = {}
     for segment, depth, mask in frames.masks():
@@ -75,15 +80,17 @@ def overlapping_segments(path: str | os.PathLike[str]) -> tuple[tuple[int, int],
     return tuple(sorted(pairs))
 
 
-def read_segmentation(path: str | os.PathLike[str], *, segment: int | None = None) -> LabelMap:
+def read_segmentation(
+    path: str | os.PathLike[str], *, segment: int | None = None, series: str | None = None
+) -> LabelMap:
     """Return the segments of a SEG file (or the folder that holds one) as a label map.
 
-    A label is its segment's number; ``segment`` reads that one alone. The grid covers the planes
-    that have frames. Raises ``DicomError``: no SEG there (D45), several (D1), planes on no common
-    grid (D6, D7, D23), segments that overlap while none is chosen (D47).
+    A label is its segment's number; ``segment`` reads that one alone, ``series`` picks one SEG of
+    several in a folder. The grid covers the planes that have frames. Raises ``DicomError``: no SEG
+    there (D45), several (D1), planes on no common grid (D6, D7, D23), segments that overlap while
+    none is chosen (D47).
     """
-    given = Path(path)
-    frames = _frames(_only(given))
+    frames = _frames(_only(Path(path), series))
     if segment is not None and segment not in frames.names:
         listed = ", ".join(map(str, frames.names))
         raise DicomError(f"has no segment {segment}; there are: {listed}", where=path, id="D47")
@@ -112,15 +119,19 @@ def _overlap(one: int, other: int, names: Mapping[int, str], where: object) -> D
     )
 
 
-def _only(path: Path) -> Header:
-    """Return the header of the one SEG object at ``path``."""
+def _only(path: Path, series: str | None) -> Header:
+    """Return the header of the one SEG object that is meant."""
     found = scan(path)
-    objects = [header for headers in found.of_kind("SEG").values() for header in headers]
+    chosen = {uid: seg for uid, seg in found.of_kind("SEG").items() if series in (None, uid)}
+    objects = [header for headers in chosen.values() for header in headers]
     if len(objects) == 1:
         return objects[0]
     if objects:
         raise DicomError(
-            f"holds {len(objects)} segmentations", where=path, hint="name the file of one", id="D1"
+            f"holds {len(objects)} segmentations",
+            where=path,
+            hint="name the file of one, or choose by :series=UID (medfuse inspect shows them)",
+            id="D1",
         )
     kinds = Counter(kind_of(header) for headers in found.series.values() for header in headers)
     listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))

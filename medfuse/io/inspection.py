@@ -162,11 +162,12 @@ def _one_segmentation(found: Found, located: Locator) -> Found:
     from medfuse.io.dicom_seg import list_segments, overlapping_segments
 
     try:
-        names = list_segments(located.path)
-        overlapping = overlapping_segments(located.path)
+        names = list_segments(located.path, series=found.series)
+        overlapping = overlapping_segments(located.path, series=found.series)
     except InputError as error:
         return replace(found, problem=error)
-    found = _filled(found, lambda: read_labels(located))
+    options = {**located.options, "series": found.series or ""}
+    found = _filled(found, lambda: read_labels(Locator(located.path, None, options)))
     return replace(
         found,
         labels=tuple(names),

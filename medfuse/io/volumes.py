@@ -110,7 +110,7 @@ def read_labels(
     kind, file, noted = recognise(located.path)
     _check_options(kind, located)
     if kind == DICOM:
-        chosen = _dicom_options(located, {"segment"})
+        chosen = _dicom_options(located, {"segment", "series"})
         labels: LabelMap = import_module("medfuse.io.dicom_seg").read_segmentation(
             located.path, **chosen
         )

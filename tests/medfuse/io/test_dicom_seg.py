@@ -68,6 +68,21 @@ def test_a_folder_that_holds_one_segmentation(tmp_path: Path) -> None:
     assert dict(list_segments(tmp_path)) == {4: "part 4"}
 
 
+def test_one_of_two_segmentations_in_a_folder(tmp_path: Path) -> None:
+    maker.save(maker.segmentation([square(2, 5)], [0], [4]), tmp_path / "a.dcm")
+    other = maker.segmentation([square(3, 8)], [0], [6])
+    other.SeriesInstanceUID = f"{maker.ROOT}.14"
+    other.SOPInstanceUID = f"{maker.ROOT}.14.1"
+    maker.save(other, tmp_path / "b.dcm")
+    with pytest.raises(InputError, match="holds 2 segmentations") as caught:
+        read_segmentation(tmp_path)
+    assert caught.value.id == "D1"
+    uid = f"{maker.ROOT}.14"
+    assert read_segmentation(tmp_path, series=uid).array.max() == 6
+    assert dict(list_segments(tmp_path, series=uid)) == {6: "part 6"}
+    assert overlapping_segments(tmp_path, series=uid) == ()
+
+
 def test_a_segment_that_is_not_there(tmp_path: Path) -> None:
     path = maker.save(maker.segmentation([square(2, 5)], [0], [4]), tmp_path / "s.dcm")
     with pytest.raises(InputError, match="no segment 5; there are: 4"):
