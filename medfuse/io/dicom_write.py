@@ -198,7 +198,7 @@ def _pixels(made: Dataset, plane: npt.NDArray[np.float32], kind: str) -> None:
         values *= left / (_WEIGHT_KG * 1000)  # SUVbw to Bq/ml
     low, high = float(values.min()), float(values.max())
     whole = kind != "PT" and bool((values == np.rint(values)).all()) and high - low < 2**15
-    intercept = 0.0 if low >= 0 else -1024.0 if low >= -1024 else low
+    intercept = min(-1024.0, low) if kind == "CT" else min(0.0, low)
     slope = 1.0 if whole else float(_ds(max(high - intercept, 1e-6) / 65535))
     stored = np.clip(np.rint((values - intercept) / slope), 0, 65535).astype("<u2")
     made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"

@@ -9,6 +9,7 @@ from medfuse.phantom.tissues import Tissue
 
 _FLESH = (Tissue.SKIN, Tissue.FAT, Tissue.MUSCLE)
 _SOFT = (*_FLESH, Tissue.GLAND, Tissue.MUCOSA)
+_AROUND_AIR = (*_SOFT, Tissue.BONE, Tissue.MARROW, Tissue.FACE_MARROW, Tissue.CARTILAGE)
 
 
 def paint(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -66,7 +67,7 @@ def _neck(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def _base(canvas: Canvas, rng: np.random.Generator) -> None:
     """Paint the bones under the brain with their air cells."""
-    canvas.blob((0, -20, -34), (17, 19, 14), Tissue.BONE, over=(*_FLESH, Tissue.CSF, Tissue.DURA))
+    canvas.blob((0, -20, -35), (20, 20, 15), Tissue.BONE, over=(*_FLESH, Tissue.CSF, Tissue.DURA))
     canvas.rods([(0, -6, -36), (0, 12, -58)], [8, 6], Tissue.BONE, over=_FLESH)
     canvas.rods([(0, -5, -36), (0, 10, -56)], [5, 3.5], Tissue.FACE_MARROW, over=(Tissue.BONE,))
     cells = Noise(rng, 7.0)
@@ -84,14 +85,14 @@ def _base(canvas: Canvas, rng: np.random.Generator) -> None:
             [(side * 40, 12, -34), (side * 31, 8, -32)], [3.5, 2], Tissue.CSF, over=(Tissue.BONE,)
         )
     for side in (-1, 1):
-        _hollow(canvas, (side * rng.uniform(6, 9), -22, -32), (8.5, 12, 9), thick=1.0)
+        _hollow(canvas, (side * rng.uniform(5, 7.5), -22, -34), (7.5, 11, 8.5), thick=1.0)
 
 
 def _hollow(canvas: Canvas, centre: Vector, radii: Vector, *, thick: float = 1.4) -> None:
     """Paint a sinus: thin bone, its lining, air."""
     for more, tissue in ((thick + 1.3, Tissue.BONE), (thick, Tissue.MUCOSA), (0.0, Tissue.AIR)):
         grown = (radii[0] + more, radii[1] + more, radii[2] + more)
-        canvas.blob(centre, grown, tissue)
+        canvas.blob(centre, grown, tissue, over=_AROUND_AIR)
 
 
 def _nose(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -228,7 +229,7 @@ def _orbit(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
 def _ear(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
     """Paint the outer ear's cartilage and canal, the middle and the inner ear."""
     canvas.rods(
-        [(side * 88, 16, -34), (side * 66, 14, -35), (side * 50, 12, -34)],
+        [(side * 88, 16, -34), (side * 66, 14, -37), (side * 50, 13, -39)],
         [4, 3.2, 2.8],
         Tissue.AIR,
         over=(*_SOFT, Tissue.BONE, Tissue.CARTILAGE),
@@ -236,7 +237,7 @@ def _ear(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
     flap = canvas.around((side * 80, 24, -32), reach=32)
     inner = flap.ellipsoid((side * 80, 24, -32), (2.4, 13, 25))
     canvas.paint(flap, inner, Tissue.CARTILAGE, over=(Tissue.SKIN, Tissue.FAT))
-    canvas.blob((side * 47, 11, -33), (3, 5, 6), Tissue.AIR, over=(Tissue.BONE,))
+    canvas.blob((side * 48, 13, -38), (3, 4, 4.5), Tissue.AIR, over=(Tissue.BONE,))
     for turn in range(3):
         at = (side * (36.0 + 2 * turn), 6.0 + 4 * turn, -32.0)
         canvas.blob(at, (1.8, 1.8, 2.6), Tissue.CSF, over=(Tissue.BONE,))
