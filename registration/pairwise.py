@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from medfuse import seeds
 from medfuse.errors import UsageError
@@ -46,16 +47,19 @@ def register(
     """
     refine = _engine(settings.engine)
     pair = Pair.of(fixed, moving, masks, spacing=settings.spacing)
-    progress("search", 0, 4)
-    pose, rivals = _pose(pair, start, settings, seed)
-    progress("refine", 1, 4)
-    linear = refine(pair, Affine(pair.turned(pose)), settings, seeds.rng(seed, "refine")).transform
-    transform: Transform = linear
-    if settings.transform == "deformable":
-        progress("deform", 2, 4)
-        transform = _bent(pair, linear, settings, seed)
-    progress("assess", 3, 4)
-    quality = judge(pair, transform, linear, rivals, seed)
+    # idle BLAS threads spin: on small matrices they cost more than the work, and change the bits
+    with threadpool_limits(settings.threads):
+        progress("search", 0, 4)
+        pose, rivals = _pose(pair, start, settings, seed)
+        progress("refine", 1, 4)
+        where = Affine(pair.turned(pose))
+        linear = refine(pair, where, settings, seeds.rng(seed, "refine")).transform
+        transform: Transform = linear
+        if settings.transform == "deformable":
+            progress("deform", 2, 4)
+            transform = _bent(pair, linear, settings, seed)
+        progress("assess", 3, 4)
+        quality = judge(pair, transform, linear, rivals, seed)
     progress("done", 4, 4)
     return Registration(transform, quality, settings)
 

@@ -41,7 +41,8 @@ def left_jacobian(vector: Array64) -> Array64:
     angle = float(np.linalg.norm(vector))
     skew = _skew(vector[None])[0]
     if angle < 1e-6:
-        return np.eye(3) + skew / 2
+        small: Array64 = np.eye(3) + skew / 2
+        return small
     found: Array64 = (
         np.eye(3)
         + (1 - np.cos(angle)) / angle**2 * skew
