@@ -126,6 +126,7 @@ def _methods(
             "version": (facts.get("versions") or versions())["medfuse"],
             "engine": settings.get("engine"),
             "start": settings.get("start"),
+            "interpolation": settings.get("interpolation"),
             "seed": facts.get("seed"),
             "grid": wording.grid(aligned.geometry),
             "verdict": verdict,
@@ -180,12 +181,16 @@ def _present(labels: LabelMap) -> list[int]:
     return [int(label) for label in np.flatnonzero(np.bincount(labels.array.ravel())) if label]
 
 
-def _plain(settings: Mapping[str, Any]) -> dict[str, str]:
+def _plain(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Settings as words; what looks like a path is not shown: a file name can be an identity."""
-    shown = {}
+    shown: dict[str, str] = {}
     for key, value in settings.items():
-        text = "default" if value is None else str(value)
-        shown[str(key)] = "a file" if any(mark in text for mark in "/\\") else text
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            shown |= _plain(value, f"{name} ")
+            continue
+        text = "none" if value is None else str(value)
+        shown[name] = "a file" if any(mark in text for mark in "/\\") else text
     return shown
 
 

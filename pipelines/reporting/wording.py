@@ -68,6 +68,7 @@ FIGURES: dict[str, tuple[str, str, str]] = {
     "inverse_consistency_mm": ("Consistency: forward and back again", "mm", "below 1 mm"),
     "folding": ("Folded voxels in the body", "%", "0"),
 }
+_SEARCHED = " after a global search of orientations"
 _PERCENT = {"overlap", "folding"}
 _NO_RIVAL = 10.0  # the margin where no other pose was found at all
 
@@ -203,25 +204,24 @@ def _number(value: float) -> str:
 def methods(moving: str, fixed: str, *, facts: Mapping[str, Any]) -> str:
     """Return the sentence for a methods section.
 
-    ``facts``: ``kind`` (rigid, affine, deformable), ``version``, ``engine``, ``start``, ``seed``
-    (each None where unknown), ``grid`` and ``verdict``.
+    ``facts``: ``kind`` (rigid, affine, deformable), ``version``, ``engine``, ``start``, ``seed``,
+    ``interpolation`` (each None where unknown), ``grid`` and ``verdict``.
     """
     engines = {
-        "mi": "maximising mutual information coarse to fine after a global search of orientations",
-        "itk": "maximising Mattes mutual information with SimpleITK after a global search of "
-        "orientations",
+        "mi": f"maximising mutual information coarse to fine{_SEARCHED}",
+        "itk": f"maximising Mattes mutual information with SimpleITK{_SEARCHED}",
     }
     how = engines.get(str(facts["engine"]), "maximising mutual information")
-    if facts["start"] in ("header", "file"):
-        how = how.replace(" after a global search of orientations", "")
-        how += (
-            ", starting from a given transform"
-            if facts["start"] == "file"
-            else (", starting from the pose in the headers")
-        )
+    if facts["start"] not in ("auto", "search", None):
+        known = facts["start"] == "header"
+        start = "the pose in the headers" if known else "a given transform"
+        how = how.replace(_SEARCHED, "") + f", starting from {start}"
     seed = "" if facts["seed"] is None else f"; seed {facts['seed']}"
+    kind = {"linear": "linear", "nearest": "nearest-neighbour", "bspline": "cubic B-spline"}
+    by = kind.get(str(facts["interpolation"]))
+    by = f" by {by} interpolation" if by else ""
     return (
         f"The {moving} was registered to the {fixed} with a {facts['kind']} transform, {how} "
-        f"(medfuse {facts['version']}{seed}), and resampled once onto the grid of the {fixed} "
+        f"(medfuse {facts['version']}{seed}), and resampled once{by} onto the grid of the {fixed} "
         f"({facts['grid']}). Automatic quality verdict: {facts['verdict']}."
     )

@@ -128,13 +128,13 @@ def test_no_identity_reaches_the_page(tmp_path: Path, scenes: SimpleNamespace) -
     volumes = {n: replace(v, source=source) for n, v in aligned.study.volumes.items()}
     study = Study(scenes.secret, volumes, report=f"Patient {scenes.secret}, liver")
     record = recorded(replace(aligned, study=study))
-    record["settings"] = {"start": f"/data/{scenes.secret}.tfm", "fixed_mask": None}
+    record["settings"] = {"start": f"/data/{scenes.secret}.tfm", "masks": {"fixed": "ab12"}}
     write_page(replace(aligned, study=study), tmp_path / "page.html", record=record)
     text = (tmp_path / "page.html").read_text("utf-8")
     assert scenes.secret not in text
     assert "/data" not in text
     assert "abababababababab" in text  # the hash is no name
-    assert "a file" in Seen(text).text
+    assert "start a file masks fixed ab12" in Seen(text).text
 
 
 def test_what_is_written_is_escaped(tmp_path: Path, scenes: SimpleNamespace) -> None:

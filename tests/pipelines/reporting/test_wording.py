@@ -93,16 +93,17 @@ def test_windows_say_where_they_come_from(scenes: SimpleNamespace) -> None:
         ("mi", "auto", "mutual information coarse to fine after a global search"),
         ("itk", "auto", "Mattes mutual information with SimpleITK"),
         ("mi", "header", "starting from the pose in the headers"),
-        ("mi", "file", "starting from a given transform"),
+        ("mi", "sha256 of a file", "starting from a given transform"),
         (None, None, "maximising mutual information ("),
     ],
 )
 def test_the_methods_sentence_says_how(engine: str | None, start: str | None, said: str) -> None:
     facts = {"kind": "rigid", "version": "9.8", "engine": engine, "start": start, "seed": 3,
-             "grid": "1 × 1 × 1 mm, 9 × 9 × 9 voxels", "verdict": "review"}  # fmt: skip
+             "interpolation": "bspline", "grid": "1 × 1 × 1 mm, 9 × 9 × 9 voxels", "verdict": "review"}  # fmt: skip
     sentence = wording.methods("CT", "T1", facts=facts)
     assert said in sentence
     assert "medfuse 9.8; seed 3" in sentence
+    assert "resampled once by cubic B-spline interpolation onto" in sentence
     assert sentence.startswith("The CT was registered to the T1 with a rigid transform")
     assert sentence.endswith("Automatic quality verdict: review.")
     assert ("global search" in sentence) == (start == "auto")
