@@ -32,7 +32,8 @@ def joint_histogram(
     cell = fixed * bins + lower
     counts = np.bincount(cell, weights - part, bins * bins + 1)
     counts += np.bincount(cell + 1, part, bins * bins + 1)
-    return counts[: bins * bins].reshape(bins, bins), cell
+    joint: Array64 = counts[: bins * bins].reshape(bins, bins).astype(np.float64)
+    return joint, cell
 
 
 def mutual_information(joint: Array64) -> float:

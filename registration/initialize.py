@@ -101,7 +101,7 @@ def narrow(stage: Stage, poses: Array64, *, kept: int, refined: int) -> tuple[Ar
 def _improve(
     scorer: Scorer, marks: Array64, poses: Array64, scores: ScoreArray, degrees: float
 ) -> tuple[Array64, ScoreArray]:
-    """Try the twelve single steps around each pose, take the best, until none helps (or 4 times)."""
+    """Take the best of the twelve single steps around each pose while it helps, 4 times at most."""
     turn, shift = steps(degrees, 1.2 * degrees)
     poses, scores = poses.copy(), scores.copy()
     active = np.arange(len(poses))
