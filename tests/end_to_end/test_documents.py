@@ -1,0 +1,94 @@
+"""Every command that the documents show works as they show it: blocks marked ``bash`` are run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from medfuse.study import Quality
+from tests.end_to_end import heads
+from tests.end_to_end.conftest import Run
+from tests.medfuse.io import dicom_maker
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCANS = ("T1", "T1CE", "T2", "FLAIR", "CT", "PET")
+
+
+def commands(document: Path) -> list[str]:
+    """Return the lines of all blocks of a document that are marked ``bash``."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", document.read_text("utf-8"), re.M | re.S)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def write_phantom(out: str | Path, **_: object) -> Path:
+    """Write tiny scans under the names of the real phantom's."""
+    folder = Path(out) / "sub-001"
+    (folder / "truth").mkdir(parents=True)
+    for name in SCANS:
+        heads.write(folder, name)
+        sitk.WriteTransform(sitk.AffineTransform(3), folder / "truth" / f"{name}.tfm")
+    labels = (heads.appearance("T1") > 100).astype(np.uint8)
+    nib.save(nib.Nifti1Image(labels, heads.affine()), folder / "labels.nii.gz")
+    (folder / "report.txt").write_text("No finding.")
+    return Path(out)
+
+
+@pytest.mark.parametrize(
+    "document", [page for page in DOCUMENTS if commands(page)], ids=lambda page: page.name
+)
+def test_the_commands_of_a_document_work(
+    document: Path,
+    medfuse: Run,
+    answers: dict[str, Quality],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("medfuse.phantom.cohort.write_phantom", write_phantom)
+    monkeypatch.setattr("pipelines.demo.write_phantom", write_phantom)
+    monkeypatch.chdir(tmp_path)
+    lines = commands(document)
+    if not any(line.startswith("medfuse phantom heads") for line in lines):
+        write_phantom("heads")
+    dicom_maker.series(tmp_path / "dicom" / "ct")
+    for line in lines:
+        if line.startswith("medfuse "):
+            said = medfuse(*shlex.split(line)[1:])
+            assert said.code == 0, (line, said.err)
+        else:
+            subprocess.run(["sh", "-c", line], check=True, timeout=60)
+
+
+def test_points_come_back(tmp_path: Path, medfuse: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shift = sitk.AffineTransform(3)
+    shift.SetTranslation((1.0, 2.0, 3.0))
+    sitk.WriteTransform(shift, tmp_path / "t.tfm")
+    (tmp_path / "fixed.csv").write_text("x,y,z\n0,0,0\n")
+    assert medfuse("apply", "t.tfm", "--points", "fixed.csv", "--out", "moving.csv").code == 0
+    assert (tmp_path / "moving.csv").read_text() == "x,y,z\n1.000000,2.000000,3.000000\n"
+
+
+def test_every_command_and_option_is_documented(medfuse: Run) -> None:
+    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    for command in ("inspect", "convert", "register", "apply", "phantom", "doctor", "demo"):
+        assert f"\n## {command}\n" in page
+        section = page.split(f"\n## {command}\n")[1].split("\n## ")[0]
+        options = set(re.findall(r"--[a-z-]+", medfuse(command, "--help").out)) - {"--help"}
+        assert {option for option in options if option not in section} == set(), command
+
+
+def test_every_row_that_refuses_is_explained_once() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    cells = re.findall(r"^\| ((?:[NDRXSCT]\d+(?:, )?)+) \|", page, re.M)
+    ids = [id for cell in cells for id in cell.split(", ")]
+    assert len(ids) == len(set(ids))
+    assert len(ids) > 100
