@@ -99,7 +99,8 @@ def test_windows_say_where_they_come_from(scenes: SimpleNamespace) -> None:
 )
 def test_the_methods_sentence_says_how(engine: str | None, start: str | None, said: str) -> None:
     facts = {"kind": "rigid", "version": "9.8", "engine": engine, "start": start, "seed": 3,
-             "interpolation": "bspline", "grid": "1 × 1 × 1 mm, 9 × 9 × 9 voxels", "verdict": "review"}  # fmt: skip
+             "interpolation": "bspline", "verdict": "review",
+             "grid": "1 × 1 × 1 mm, 9 × 9 × 9 voxels"}  # fmt: skip
     sentence = wording.methods("CT", "T1", facts=facts)
     assert said in sentence
     assert "medfuse 9.8; seed 3" in sentence
