@@ -109,7 +109,7 @@ def _shown(name: str, volume: Volume, common: Content | None, labels: LabelMap |
 
 
 def _caption(name: str, volume: Volume) -> str:
-    said = window_text(volume, window(volume)).replace(" (percentiles of the foreground)", "")
+    said = window_text(volume, window(volume)).replace(" (by percentiles)", "")
     return f"{name}\n{said}"
 
 

@@ -210,17 +210,15 @@ def cut_labels(labels: LabelMap, plane: Plane) -> npt.NDArray[np.uint16]:
 def window(volume: Volume) -> tuple[float, float]:
     """Return the display window (low, high) of a volume: its modality's, or by percentiles.
 
-    Percentiles (1 and 99.5) are taken within the foreground; PET starts at zero.
+    From the 1st percentile of all values (PET: zero) to the 99.5th of the foreground, so that
+    neither dark tissue nor a few bright voxels are lost.
     """
     if volume.modality.window is not None and in_hounsfield(volume):
         return volume.modality.window
     values = _thinned(volume)
-    values = values[values > foreground_level(volume)]
-    if not values.size:
-        values = _thinned(volume)
-    low, high = (float(value) for value in np.percentile(values, [1, 99.5]))
-    if volume.modality.name == "PET":
-        low = 0.0
+    inside = values[values > foreground_level(volume)]
+    low = 0.0 if volume.modality.name == "PET" else float(np.percentile(values, 1))
+    high = float(np.percentile(inside if inside.size else values, 99.5))
     return (low, high) if high > low else (low, low + 1.0)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
 
 from medfuse.study import AlignedStudy
 from medfuse.transform import IDENTITY, Affine
@@ -27,6 +29,8 @@ from pipelines.reporting.planes import (
     shared_content,
     window,
 )
+
+Mask = npt.NDArray[np.bool_]
 
 AXIALS = (-0.2, 0.0, 0.2)  # where the axial planes lie, as parts of the content's height
 _SEEN = 0.1  # part of the planes that a scan must cover to be shown where its header has it
@@ -121,8 +125,9 @@ def _cuts(aligned: AlignedStudy, name: str, shown: Content) -> tuple[_Cuts, list
     if after is not None:
         moved = [cut(after, plane) for plane in laid]
         if origin is not None and transform is not None:
+            reach = max(fixed.geometry.spacing)
             for values, plane in zip(moved, laid, strict=True):
-                values[~seen(origin.geometry, plane, transform)] = np.nan
+                values[_unseen(seen(origin.geometry, plane, transform), reach, plane)] = np.nan
     elif origin is not None and transform is not None:
         moved = [cut(origin, plane, transform) for plane in laid]
     else:
@@ -132,6 +137,12 @@ def _cuts(aligned: AlignedStudy, name: str, shown: Content) -> tuple[_Cuts, list
     if moved is not None and not any(np.isfinite(values).any() for values in moved):
         missing.append(f"The {name} covers none of these planes: the two scans do not overlap.")
     return _Cuts(laid, [cut(fixed, plane) for plane in laid], moved, before), missing
+
+
+def _unseen(covered: Mask, reach: float, plane: Plane) -> Mask:
+    """Widen what was not seen by ``reach`` mm: resampling mixed the air outside into it."""
+    steps = int(np.ceil(reach / plane.step))
+    return np.asarray(ndimage.binary_dilation(~covered, iterations=steps))
 
 
 def _before(

@@ -192,7 +192,7 @@ def window_text(volume: Volume, shown: tuple[float, float]) -> str:
     """Return a display window in words, such as ``"-100 to 200 HU"``."""
     low, high = shown
     fixed = volume.modality.window == shown
-    how = "" if fixed else " (percentiles of the foreground)"
+    how = "" if fixed else " (by percentiles)"
     return f"{_number(low)} to {_number(high)} {volume.unit}{how}"
 
 

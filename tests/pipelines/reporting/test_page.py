@@ -17,6 +17,7 @@ import pytest
 from medfuse.errors import OutputError
 from medfuse.record import Record
 from medfuse.study import AlignedStudy, Quality, Study
+from medfuse.transform import Displacement
 from medfuse.volume import LabelMap, Source
 from pipelines.reporting import figures
 from pipelines.reporting.page import write_page
@@ -184,6 +185,17 @@ def test_dropped_imputed_and_unjudged_volumes_say_what_they_are(
     for words in ("Not judged", "doubtful", "no scanner saw it", "No scanner saw the FLAIR"):
         assert words in seen.text, words
     assert "No record was given" in seen.text
+
+
+def test_a_deformed_volume_is_told_as_bent(tmp_path: Path, scenes: SimpleNamespace) -> None:
+    aligned = scenes.aligned("CT")
+    field = np.zeros((3, *aligned.geometry.shape), np.float32)
+    field[0] = 4 * np.sin(np.linspace(0, 6, 40))[:, None, None]
+    chain = Displacement(field, aligned.geometry).then(aligned.transforms["CT"])
+    seen = page(tmp_path, replace(aligned, transforms={"CT": chain}))
+    assert "It was also bent: by" in seen.text
+    assert "with a deformable transform" in seen.text
+    assert "The transform as numbers" not in seen.text
 
 
 def test_one_volume_alone_gets_a_page(tmp_path: Path, scenes: SimpleNamespace) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medfuse.resampling import resample
 from medfuse.study import AlignedStudy
 from medfuse.transform import Affine
 from pipelines.reporting import planes, views
@@ -111,6 +112,28 @@ def test_a_slab_is_shown_where_it_is(scenes: SimpleNamespace) -> None:
     assert 0.1 < shown.content.covered < 0.6
     assert shown.content.centre[2] > 20
     assert "axial S 3" in shown.rows[0].row[1].alt
+
+
+def test_the_end_of_a_slab_draws_no_skin(scenes: SimpleNamespace) -> None:
+    """Resampling mixes air into the last slice of the slab; that is no border of the body."""
+    aligned = scenes.aligned("CT")
+    moved = aligned.study.volumes["CT"]
+    slab = replace(
+        moved, array=moved.array[24:], geometry=moved.geometry.crop((24, 0, 0), (40, 40, 40))
+    )
+    after = resample(slab, aligned.geometry, aligned.transforms["CT"])
+    changed = replace(
+        aligned,
+        study=replace(aligned.study, volumes={**aligned.study.volumes, "CT": slab}),
+        volumes={**aligned.volumes, "CT": after},
+    )
+    rows = {view.key: view.row for view in drawn(changed, "CT").rows}
+    plain, lined = pixels(rows["fixed"][3]), pixels(rows["contours"][3])  # coronal
+    lines = np.abs(plain - lined) > 60
+    height, width = lines.shape
+    middle = lines[:, int(0.4 * width) : int(0.6 * width)]
+    assert middle[: height // 2].any()  # the top of the head
+    assert not middle[height // 2 :].any()  # the lower end of the slab
 
 
 def test_alternative_texts_name_the_view_the_place_and_the_side(scenes: SimpleNamespace) -> None:

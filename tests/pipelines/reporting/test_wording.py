@@ -84,7 +84,7 @@ def test_figures_are_shown_with_units_and_what_good_looks_like() -> None:
 def test_windows_say_where_they_come_from(scenes: SimpleNamespace) -> None:
     assert wording.window_text(scenes.head("CT"), (-100.0, 200.0)) == "−100 to 200 HU"
     text = wording.window_text(scenes.head(), (150.0, 1234.5))
-    assert text == "150 to 1234 a.u. (percentiles of the foreground)"
+    assert text == "150 to 1234 a.u. (by percentiles)"
 
 
 @pytest.mark.parametrize(
