@@ -41,9 +41,9 @@ def command(
 
     found = inspect(path)
     for one in found:
-        terminal.tell(one.name, one.repairs)
+        terminal.tell(_named(one), one.repairs)
         if one.problem is not None:
-            terminal.warning(one.name, one.problem.id or "unreadable", one.problem.what)
+            terminal.warning(_named(one), one.problem.id or "unreadable", one.problem.what)
     if json:
         terminal.say(json_.dumps({"found": [one.document() for one in found]}, indent=2))
     else:
@@ -53,11 +53,9 @@ def command(
 
 def _lines(one: Found) -> list[str]:
     """Return what is known of one scan, its name first."""
-    series = f":series={one.series}" if one.series else ""
     count = f"series {_known(one.number)}, {one.count} instances" if one.count else ""
-    first = [f"{escaped(one.name)}{series}"]
     kind = ", ".join(word for word in (one.format, one.kind, one.modality, count) if word)
-    lines = [*first, f"  {kind}"]
+    lines = [escaped(_named(one)), f"  {kind}"]
     if one.shape is not None:
         size = " x ".join(str(n) for n in reversed(one.shape))
         lines.append(f"  {size} voxels{_spaced(one.spacing)}{_towards(one.orientation)}")
@@ -68,6 +66,11 @@ def _lines(one: Found) -> list[str]:
     if one.problem is not None:
         lines.append(f"  cannot be read: {escaped(one.problem.what)}")
     return lines
+
+
+def _named(one: Found) -> str:
+    """Return the words that pick this scan."""
+    return f"{one.name}:series={one.series}" if one.series else one.name
 
 
 def _known(number: int | None) -> str:
