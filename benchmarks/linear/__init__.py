@@ -1,0 +1,1 @@
+"""The parts of ``registration_linear.py``: cases, tools, a ledger, tables."""

@@ -1,0 +1,54 @@
+"""One registration of ours in a process of its own: ``call_ours.py FIXED MOVING REQUEST``.
+
+FIXED and MOVING are ``PATH:MODALITY``, REQUEST is JSON (``settings``, ``seed``, ``field``).
+Prints one line of JSON: the matrix (LPS, fixed to moving), CPU-seconds of the call, peak RSS in MB
+and the verdict. ``field`` names a file for the displacement of a deformable result.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from typing import Any
+
+import numpy as np
+
+from medfuse.io.volumes import read_volume
+from medfuse.transform import Affine, Transform
+from registration.pairwise import register
+from registration.settings import RegisterSettings
+
+
+def cpu() -> float:
+    """Return user and system seconds of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    """Read, register, print."""
+    fixed, moving = read_volume(sys.argv[1]), read_volume(sys.argv[2])
+    request: dict[str, Any] = json.loads(sys.argv[3])
+    settings = RegisterSettings(**request.get("settings", {}))
+    before = cpu()
+    result = register(fixed, moving, settings=settings, seed=request.get("seed", 0))
+    spent = cpu() - before
+    transform: Transform = result.transform
+    if "field" in request:
+        grid = np.indices(fixed.geometry.shape).reshape(3, -1).T
+        points = fixed.geometry.world(grid)
+        np.save(request["field"], (transform.map(points) - points).astype(np.float32))
+    answer = {
+        "matrix": transform.moving_from_fixed.tolist() if isinstance(transform, Affine) else None,
+        "cpu": spent,
+        "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        "verdict": result.quality.verdict,
+        "reasons": list(result.quality.reasons),
+        "figures": {name: float(value) for name, value in result.quality.figures.items()},
+    }
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
