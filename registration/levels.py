@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from medfuse.errors import InputError
 from medfuse.geometry import Array64, Geometry
 from medfuse.volume import Array32, Volume
 
@@ -66,11 +67,13 @@ class Prepared:
     air: float
 
     @classmethod
-    def of(cls, volume: Volume, mask: Volume | None = None, *, spacing: float = 2.0) -> Prepared:
+    def of(cls, volume: Volume, mask: Volume | None = None, *, spacing: float = 1.5) -> Prepared:
         """Bin a right-angled ``volume`` and find its foreground (inside ``mask``, if given)."""
         fine = Level(volume.array, volume.geometry).binned(spacing)
         middle = fine.binned(4.0)
         inside = None if mask is None else _on(middle.geometry, mask)
+        if inside is not None and not inside.any():
+            raise InputError("the mask covers nothing of its volume", hint="give one that does")
         shown = middle.array
         if volume.modality.name == "PET":
             # a hot tumour must not count as the whole foreground: uptake spans decades
@@ -113,7 +116,7 @@ class Prepared:
     def radius(self) -> float:
         """Root mean square distance of the foreground from its centre, mm."""
         places = self.middle.geometry.world(np.argwhere(self.foreground))
-        return float(np.sqrt(((places - self.mass_centre) ** 2).sum(axis=1).mean()))
+        return max(1.0, float(np.sqrt(((places - self.mass_centre) ** 2).sum(axis=1).mean())))
 
     def points(self, count: int, rng: np.random.Generator) -> Array64:
         """Return ``count`` points spread evenly over the rim, LPS mm, (count, 3).
@@ -132,14 +135,14 @@ class Prepared:
         values = self.middle.array[self.rim]
         return np.quantile(values, np.linspace(0, 1, 256)).astype(np.float64)
 
-    def in_bins(self, level: Level, bins: int, *, ranks: float = 0.5) -> Array32:
+    def in_bins(self, level: Level, bins: int, *, ranks: float = 0.25) -> Array32:
         """Return the level's values as real bin numbers in [0, bins - 1].
 
         A blend of rank (share ``ranks``) and of value between the 0.5 % and 99.5 % quantiles:
         ranks give each tissue its bins, values keep bone and lesions apart.
         """
         low, high = self.quantiles[1], self.quantiles[-2]
-        span = max(float(high - low), 1e-6)
+        span = max(float(high - low), float(np.finfo(np.float32).tiny))
         known, where = np.unique(self.quantiles, return_index=True)
         last = np.append(where[1:] - 1, 255)
         rank = (where + last) / 2 / 255
@@ -187,7 +190,9 @@ def _foreground(array: Array32, inside: Mask | None) -> Mask:
 
 def _otsu(values: Array32, low: float, high: float) -> float:
     """Return the threshold that separates two classes best (Otsu, IEEE TSMC 9 (1979) 62)."""
-    counts, edges = np.histogram(values, bins=256, range=(low, max(high, low + 1e-6)))
+    if high <= low:
+        return low  # nearly constant: all but a few values are one
+    counts, edges = np.histogram(values.astype(np.float64), bins=256, range=(low, high))
     middle = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts).astype(np.float64)
     above = below[-1] - below

@@ -20,6 +20,7 @@ from registration.pose import left_jacobian, rotations
 from registration.settings import Refined, RegisterSettings
 
 _POINTS = 40_000
+_BINS = 64
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def refine(
     """Refine ``start`` at the finest level; rigid first, then affine where it is asked for."""
     fixed, moving = pair.inner, pair.outer
     measure = Measure.between(
-        (fixed, fixed.fine), (moving, moving.fine), fixed.points(_POINTS, rng)
+        (fixed, fixed.fine), (moving, moving.fine), fixed.points(_POINTS, rng), bins=_BINS
     )
     found = climb(measure, pair.turned(start.moving_from_fixed), radius=fixed.radius)
     if settings.transform != "rigid":

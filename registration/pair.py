@@ -29,7 +29,7 @@ class Pair:
     fixed: Volume
     moving: Volume
     masks: tuple[Volume | None, Volume | None] = (None, None)
-    spacing: float = 2.0
+    spacing: float = 1.5
 
     @classmethod
     def of(
@@ -38,7 +38,7 @@ class Pair:
         moving: Volume,
         masks: tuple[Volume | None, Volume | None] = (None, None),
         *,
-        spacing: float = 2.0,
+        spacing: float = 1.5,
     ) -> Pair:
         """Check both volumes and straighten sheared grids.
 

@@ -18,7 +18,7 @@ class RegisterSettings:
     engine: str = "mi"  # a key of registration.ENGINES
     start: Literal["auto", "header", "search"] = "auto"  # where the pose is looked for
     threads: int = 1  # 1: the same bytes every time
-    spacing: float = 2.0  # finest sampling of the linear engines, mm
+    spacing: float = 1.5  # finest sampling of the linear engines, mm
     grid_mm: float = 20.0  # control point spacing of the deformable stage, mm
 
     def __post_init__(self) -> None:
