@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from medfuse.io.files import write_text
 from medfuse.record import versions
 from medfuse.study import AlignedStudy
-from medfuse.transform import IDENTITY, Affine, Transform
+from medfuse.transform import Affine, Transform
 from medfuse.volume import LabelMap
 from pipelines.reporting import figures, planes, views, wording
 
@@ -116,13 +117,14 @@ def _methods(
     facts: Mapping[str, Any],
 ) -> str:
     settings = facts.get("settings", {})
-    linear = transform is IDENTITY or isinstance(transform, Affine)
-    kind = "rigid" if isinstance(transform, Affine) and transform.is_rigid else "affine"
+    kind = "deformable"
+    if isinstance(transform, Affine):
+        kind = "rigid" if transform.is_rigid else "affine"
     return wording.methods(
         name,
         aligned.fixed,
         facts={
-            "kind": kind if linear else "deformable",
+            "kind": kind,
             "version": (facts.get("versions") or versions())["medfuse"],
             "engine": settings.get("engine"),
             "start": settings.get("start"),
@@ -165,20 +167,14 @@ def _fixed(aligned: AlignedStudy, whole: planes.Content, labels: LabelMap | None
 
 
 def _legend(labels: LabelMap) -> list[dict[str, Any]]:
-    present = [int(label) for label in _present(labels)]
+    present = [int(label) for label in np.flatnonzero(np.bincount(labels.array.ravel())) if label]
     return [
         {
             "name": labels.names.get(label, f"label {label}"),
             "colour": "#{:02x}{:02x}{:02x}".format(*figures.label_colour(label)),
         }
-        for label in present[:24]
+        for label in present
     ]
-
-
-def _present(labels: LabelMap) -> list[int]:
-    import numpy as np
-
-    return [int(label) for label in np.flatnonzero(np.bincount(labels.array.ravel())) if label]
 
 
 def _plain(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
