@@ -47,7 +47,7 @@ def read(path: Path, where: object) -> list[Stored]:
                 )
             budget = path.stat().st_size * _INFLATION
             return [_stored(group, name, budget, where) for name in sorted(group, key=int)]
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise _damaged(where) from error
 
 
