@@ -90,13 +90,18 @@ class OutputFolder:
 
 def _keep_apart(results: Path, given: Path) -> None:
     """Refuse results in the folder of a series, or over a file, that is read."""
-    home = results.resolve()
-    inside = given.is_dir() and home.is_relative_to(given.resolve())
+    home, source = results.resolve(), given.resolve()
+    among = source.is_relative_to(home) or (home.is_relative_to(source) and _has_others(results))
     replaced = [results / file for file in OURS if (results / file).exists()]
-    if inside or any(file.samefile(given) for file in replaced):
+    if among or any(file.samefile(given) for file in replaced):
         raise OutputError(
             "holds one of the inputs", where=results, hint="choose another folder", id="S4"
         )
+
+
+def _has_others(results: Path) -> bool:
+    """Tell whether a folder holds what no earlier run made: slices of a series, perhaps."""
+    return results.is_dir() and any(path.name not in OURS for path in results.iterdir())
 
 
 @contextlib.contextmanager

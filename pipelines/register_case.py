@@ -111,30 +111,38 @@ def run_case(
     """Register every moving volume, write all results into ``out`` and publish them."""
     fixed = case.study.volumes[case.fixed]
     moved: list[Moved] = []
-    volumes = {case.fixed: fixed}
+    volumes = {case.fixed: fixed}  # on the fixed grid; kept for the page alone
     transforms: dict[str, Transform] = {}
     quality: dict[str, Quality] = {}
     for name in case.moving:
         started = time.monotonic()
         transforms[name], quality[name] = _registered(case, name, progress)
         record.lap(f"{name}: register", time.monotonic() - started)
-        volumes[name] = resample(
+        carried = resample(
             case.study.volumes[name],
             fixed.geometry,
             transforms[name],
             interpolation=case.interpolation,
             threads=case.settings.threads,
         )
-        moved.append(_write(name, transforms[name], volumes[name], quality[name], out.stage))
+        moved.append(_write(name, transforms[name], carried, quality[name], out.stage))
+        if case.page:
+            volumes[name] = carried
         record.lap(f"{name}: all", time.monotonic() - started)
     failed = any(one.verdict == "fail" for one in quality.values())
     result = CaseResult(tuple(moved), 4 if failed and not case.allow_fail else 0)
     _note(record, case, result)
-    aligned = AlignedStudy(
-        case.study, case.fixed, fixed.geometry, volumes, transforms, quality, labels=_labels(case)
-    )
     if case.page:
-        _page(aligned, out.stage / PAGE, record, progress)
+        shown = AlignedStudy(
+            case.study,
+            case.fixed,
+            fixed.geometry,
+            volumes,
+            transforms,
+            quality,
+            labels=_labels(case),
+        )
+        _page(shown, out.stage / PAGE, record, progress)
     write_text(out.stage / RECORD, record.to_json())
     out.publish()
     return result

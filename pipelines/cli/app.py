@@ -6,6 +6,7 @@ Exit codes stand in ``docs/cli.md``, the ids of errors in ``docs/errors.md``.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -80,7 +81,12 @@ def main() -> int:
         terminal.quiet_libraries()
         return run(arguments)
 
-    return worker.supervise(work, lambda text: terminal.complain(f"error: {text}"))
+    return worker.supervise(work, _report)
+
+
+def _report(text: str) -> None:
+    terminal.show_cursor()
+    terminal.complain(f"error: {text}")
 
 
 def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
@@ -125,6 +131,9 @@ def _told(problem: Exception) -> int:
             "error: there is not enough memory; close other programs or use smaller volumes"
         )
         return 6
+    if isinstance(problem, OSError) and problem.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        terminal.complain("error[S1]: the disk is full; free some space or write elsewhere")
+        return 5
     # the text of a foreign error may quote a header, which is the patient's: only its kind is told
     terminal.complain(f"error: internal: {type(problem).__name__}; run again with --debug")
     return 1

@@ -41,6 +41,8 @@ def command(
         if inputs.is_labels(source):
             write_labels(inputs.labels(source), target)
         else:
-            write_volume(inputs.volume(source), target)
+            volume = inputs.volume(source)
+            labels = inputs.as_labels(volume, source)
+            write_volume(volume, target) if labels is None else write_labels(labels, target)
     terminal.tell(inputs.path(source), warned)
     terminal.say(f"wrote {out}")

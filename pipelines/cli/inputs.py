@@ -78,6 +78,20 @@ def is_labels(text: str) -> bool:
     return "segment" in locator.options or ("SEG" in kinds and "image" not in kinds)
 
 
+def as_labels(scan: Volume, text: str) -> LabelMap | None:
+    """Return a scan as the label map that its file's name says it is, None where it is none."""
+    import numpy as np
+
+    from medfuse.io.studies import is_label_name
+    from medfuse.volume import LabelMap
+
+    array = scan.array
+    if not is_label_name(path(text)) or array.min() < 0 or array.max() >= 2**16:
+        return None
+    whole = np.array_equal(array, np.rint(array))
+    return LabelMap(array.astype(np.uint16), scan.geometry) if whole else None
+
+
 def path(text: str) -> Path:
     """Return the path part of a locator."""
     from medfuse.io.locators import locate

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medfuse import settings as settings_
-from medfuse.errors import UsageError
+from medfuse.errors import OutputError, UsageError
 from medfuse.io.studies import name_volumes
 from medfuse.modality import MODALITIES
 from medfuse.record import Record
@@ -64,6 +64,8 @@ class Request:
         All repairs are said on stderr. Raises ``InputError`` for what cannot be read or
         registered, ``OutputError`` for results that cannot be put into place.
         """
+        if self.is_folder and Path(self.scans[0]).exists():
+            self._check_apart(folder.folder)
         study, fixed = self._study()
         start = None if self.start in _STARTS else inputs.transform(self.start)
         settings = dict(self.options["settings"]) | ({"start": self.start} if start is None else {})
@@ -85,6 +87,13 @@ class Request:
             terminal.tell(name if source is None else source.path, [repair])
             record.warn(name, repair.id, repair.what)
         return case, record
+
+    def _check_apart(self, out: Path) -> None:
+        """Refuse results among the scans of a patient: the next run would read them as scans."""
+        if out.samefile(self.scans[0]):
+            raise OutputError(
+                "is the patient's folder", where=out, hint="name a folder inside it", id="S4"
+            )
 
     def _study(self) -> tuple[Study, str]:
         if not self.is_folder:

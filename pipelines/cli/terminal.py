@@ -62,6 +62,13 @@ def complain(text: str) -> None:
         sys.stderr.flush()
 
 
+def show_cursor() -> None:
+    """Bring back the cursor that a progress bar hid, where its process could not."""
+    with contextlib.suppress(OSError, ValueError):
+        if _is_terminal():
+            sys.stderr.write("\x1b[?25h\n")
+
+
 def error(problem: MedfuseError) -> None:
     """Write an error as ``medfuse: error[N1]: where: what; hint``."""
     mark = f"[{problem.id}]" if problem.id else ""

@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
+from tests.end_to_end import heads
 from tests.end_to_end.conftest import Run
 from tests.medfuse.io import dicom_maker
 
@@ -24,6 +25,18 @@ def test_values_and_places_stay(medfuse: Run, scans: Path, name: str) -> None:
     assert made.TransformIndexToPhysicalPoint(last) == pytest.approx(
         given.TransformIndexToPhysicalPoint(last), abs=1e-4
     )
+
+
+def test_a_label_map_stays_one(medfuse: Run, scans: Path) -> None:
+    labels = (np.indices(heads.SHAPE).sum(axis=0) % 3).astype(np.uint8)
+    nib.save(nib.Nifti1Image(labels, heads.affine()), scans / "x_mask.nii.gz")
+    nib.save(nib.Nifti1Image(labels * 0.5, heads.affine()), scans / "y_mask.nii.gz")
+    for name, kind in (("x_mask", "u"), ("y_mask", "f")):
+        assert medfuse("convert", f"{name}.nii.gz", f"{name}.nrrd").code == 0
+        made = sitk.GetArrayFromImage(sitk.ReadImage(f"{name}.nrrd"))
+        assert made.dtype.kind == kind
+        factor = 1 if kind == "u" else 0.5
+        np.testing.assert_array_equal(made.T, labels * factor)
 
 
 def test_a_series(medfuse: Run, tmp_path: Path) -> None:

@@ -165,6 +165,20 @@ def test_a_patients_folder(medfuse: Run, scans: Path, answers: dict[str, Quality
     assert sorted(one["name"] for one in json.loads(said.out)["moving"]) == ["CT", "PET"]
 
 
+def test_S4_results_go_into_the_patients_folder_but_not_among_the_scans(
+    medfuse: Run, scans: Path, answers: dict[str, Quality]
+) -> None:
+    said = medfuse("register", ".", "--out", ".", "--no-page")
+    assert said.code == 5
+    assert said.err[0].startswith("medfuse: error[S4]: ")
+    assert len(list(scans.iterdir())) == 3
+    for _ in range(2):
+        words = ("--out", "aligned", "--no-page", "--json", "--overwrite")
+        said = medfuse("register", ".", *words)
+        assert said.code == 0, said.err
+        assert len(json.loads(said.out)["moving"]) == 2
+
+
 @pytest.mark.parametrize(
     "words",
     [
