@@ -62,7 +62,7 @@ def test_a_curved_field_as_itk_sees_it() -> None:
     # determinant does not change with the frame, so the same bumps on a turned grid have the same
     spacing = np.array([2.0, 1.2, 3.1])  # along d, h, w
     straight = Geometry((16, 18, 20), np.diag([*spacing, 1.0])[[2, 1, 0, 3]])
-    bumps = 0.8 * np.sin(places(straight) / 7)[..., [1, 2, 0]]
+    bumps = np.sin((places(straight) + 3 * places(straight)[..., [1, 2, 0]]) / 30)
     field = Displacement(np.moveaxis(bumps, -1, 0), straight)
     vectors = sitk.GetImageFromArray(np.moveaxis(field.field, 0, -1), isVector=True)
     itk.place(vectors, straight)
