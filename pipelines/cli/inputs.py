@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medfuse.errors import MedfuseError
 from pipelines.cli import terminal
 
 if TYPE_CHECKING:
@@ -14,13 +17,24 @@ if TYPE_CHECKING:
     from medfuse.volume import LabelMap, Volume
 
 
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Let an error that names no file name the one that is read."""
+    try:
+        yield
+    except MedfuseError as error:
+        if error.where is None:
+            error.where = path
+        raise
+
+
 def volume(text: str) -> Volume:
     """Read the scan ``PATH:CT,key=value``."""
     from medfuse.io.locators import locate
     from medfuse.io.volumes import read_volume
 
     locator = locate(text)
-    with terminal.repairs() as warned:
+    with _named(locator.path), terminal.repairs() as warned:
         found = read_volume(locator)
     noted = () if found.source is None else found.source.repairs
     terminal.tell(locator.path, [*noted, *warned])
@@ -33,7 +47,7 @@ def labels(text: str) -> LabelMap:
     from medfuse.io.volumes import read_labels
 
     locator = locate(text)
-    with terminal.repairs() as warned:
+    with _named(locator.path), terminal.repairs() as warned:
         found = read_labels(locator)
     terminal.tell(locator.path, warned)
     return found
@@ -43,7 +57,7 @@ def study(text: str) -> Study:
     """Read a patient's folder, or a table that lists one patient."""
     from medfuse.io.studies import read_study
 
-    with terminal.repairs() as warned:
+    with _named(text), terminal.repairs() as warned:
         found = read_study(text)
     noted: list[Repair] = []
     for one in found.volumes.values():
@@ -58,7 +72,7 @@ def transform(text: str) -> Transform:
     """Read one transform file."""
     from medfuse.io.transforms import read_transform
 
-    with terminal.repairs() as warned:
+    with _named(text), terminal.repairs() as warned:
         found = read_transform(text)
     terminal.tell(text, warned)
     return found

@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from medfuse.errors import InputError
 from pipelines.cli import inputs
 from tests.end_to_end import heads
 from tests.medfuse.io import dicom_maker
@@ -56,3 +57,12 @@ def test_the_path_of_a_locator(tmp_path: Path) -> None:
     file = heads.write(tmp_path, "T1")
     assert inputs.path(f"{file}:CT,volume=0") == file
     assert len(inputs.checksum(f"{file}:CT")) == 64
+
+
+def test_an_error_that_names_no_file_names_the_one_that_is_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught, inputs._named("a.nii"):
+        raise InputError("the volume holds values that are not finite", id="N27")
+    assert str(caught.value).startswith("a.nii: ")
+    with pytest.raises(InputError) as caught, inputs._named("a.nii"):
+        raise InputError("is empty", where="b.nii")
+    assert str(caught.value).startswith("b.nii: ")
