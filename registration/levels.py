@@ -199,4 +199,6 @@ def _otsu(values: Array32, low: float, high: float) -> float:
     sums = np.cumsum(counts * middle)
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(middle[np.nanargmax(np.nan_to_num(between))])
+    between = np.nan_to_num(between)
+    # between well separated classes many cuts are equally good: the middle of them is meant
+    return float(middle[between >= between.max() * (1 - 1e-9)].mean())
