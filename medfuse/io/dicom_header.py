@@ -193,7 +193,8 @@ def is_dicom_head(head: bytes) -> bool:
 def read_header(path: Path) -> Header:
     """Return the tags that a series is sorted, placed and scaled by, without the pixels."""
     with guarded(path):
-        return Header(path, dcmread(path, stop_before_pixels=True, specific_tags=_WANTED))
+        found = Header(path, dcmread(path, stop_before_pixels=True, specific_tags=_WANTED))
+    return _not_cut(found)
 
 
 def read_pixels(path: Path) -> tuple[Header, bytes]:
@@ -204,7 +205,20 @@ def read_pixels(path: Path) -> tuple[Header, bytes]:
         raise DicomError(error.strerror or "cannot be read", where=path, id="N44") from None
     wanted = [*_PIXELS.split(), "PixelData"]
     with guarded(path):
-        return Header(path, dcmread(BytesIO(raw), specific_tags=wanted)), raw
+        found = Header(path, dcmread(BytesIO(raw), specific_tags=wanted))
+    return _not_cut(found), raw
+
+
+def _not_cut(found: Header) -> Header:
+    # where a file ends within a value, pydicom gives an empty dataset and no error
+    if len(found.dataset) == 0:
+        raise DicomError(
+            "the file is cut",
+            where=found.where,
+            hint="copy it again from where it came",
+            id="D13",
+        )
+    return found
 
 
 def _tag(keyword: str | tuple[int, int]) -> BaseTag:

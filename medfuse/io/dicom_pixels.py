@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder
 
 from medfuse.errors import DicomError
+from medfuse.io.codestream import frame_of
 from medfuse.io.dicom_header import Header, guarded
 from medfuse.io.files import MAX_VOXELS
 
@@ -25,6 +27,8 @@ _NATIVE = {
     "1.2.840.10008.1.2.1.99": "<",  # deflated: inflated by the parser
     "1.2.840.10008.1.2.2": ">",
 }
+_CODESTREAMS = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91, 201, 202, 203)}
+_MOST_TILES = 4096
 _INSTALL = 'install the decoders: pip install "medfuse[dicom]"'
 
 Pixels = npt.NDArray[Any]
@@ -173,13 +177,15 @@ def _as_pixel(word: int, shape: Layout) -> int:
 
 def _decoded(header: Header, index: int, shape: Layout) -> Pixels:
     name = _decodable(header)
+    if header.syntax in _CODESTREAMS:
+        _check_stream(header, index, shape)
     try:
         with guarded(header.where):
             decoder = get_decoder(header.syntax)
             values, _ = decoder.as_array(header.dataset, index=index, raw=True)
     except DicomError:
         raise DicomError(
-            f"the {name} pixels cannot be decoded: they are damaged, cut or of a rare kind",
+            f"the {name} pixels cannot be decoded: they are damaged or of a rare kind",
             where=header.where,
             hint=f"copy the file again, or {_INSTALL}",
             id="D15" if _lacks_plugins() or _is_rare(header, shape) else "D13",
@@ -188,6 +194,25 @@ def _decoded(header: Header, index: int, shape: Layout) -> Pixels:
         raise DicomError("the decoded pixels have another size", where=header.where, id="D13")
     found: Pixels = values
     return found
+
+
+def _check_stream(header: Header, index: int, shape: Layout) -> None:
+    """Refuse a codestream that is cut or declares another frame than the file does (D13)."""
+    with guarded(header.where):
+        data = header.dataset.PixelData
+        stream = get_frame(data, index, number_of_frames=shape.frames)
+    found = frame_of(stream)
+    declared = (shape.rows, shape.columns, 1)
+    if found and (found.rows, found.columns, found.samples) == declared:
+        whole = found.tiles <= _MOST_TILES and found.bits <= shape.allocated
+        if whole:
+            return
+    raise DicomError(
+        "the compressed pixels are cut or damaged",
+        where=header.where,
+        hint="copy the file again from where it came",
+        id="D13",
+    )
 
 
 def _decodable(header: Header) -> str:

@@ -116,13 +116,17 @@ def _plane(
             hint="export the series again with its geometry",
             id="D11" if nothing else "D10",
         )
+    shape = header.integer("Rows"), header.integer("Columns")
+    if min(shape) < 1:
+        what = f"declares {shape[0]} rows of {shape[1]} pixels"
+        raise DicomError(what, where=header.where, id="D43")
     rows, columns = _axes(header, np.array(cosines))
     measures = group("PixelMeasuresSequence")
     slope, intercept = _rescale(header, group("PixelValueTransformationSequence"))
     return Plane(
         header,
         frame,
-        (header.integer("Rows"), header.integer("Columns")),
+        shape,
         np.array(place),
         rows,
         columns,

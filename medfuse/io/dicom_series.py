@@ -106,6 +106,13 @@ def _one_patient(headers: Sequence[Header], where: object) -> None:
 def _greyscale(header: Header) -> None:
     if "Rows" not in header:
         raise no_pixels(header)
+    if "MOSAIC" in header.text("ImageType").split("\\"):
+        raise DicomError(
+            "is a mosaic: many slices in one picture, whose places it does not say",
+            where=header.where,
+            hint="export the series as enhanced MR, or convert it to NIfTI",
+            id="D22",
+        )
     colours = header.text("PhotometricInterpretation")
     if header.integer("SamplesPerPixel", 1) != 1 or not colours.startswith("MONOCHROME"):
         raise DicomError(

@@ -52,10 +52,19 @@ def test_D15_lossy_jpeg_of_12_bits(name: str) -> None:
     assert caught.value.id == "D15"
 
 
-def test_D13_a_damaged_codestream() -> None:
+def test_D13_a_cut_codestream() -> None:
     header, _ = read_pixels(SAMPLES / "MR_small_jpeg_ls_lossless.dcm")
     header.dataset.PixelData = header.dataset.PixelData[:400]
-    with pytest.raises(InputError, match="cannot be decoded"):
+    with pytest.raises(InputError, match="cut or damaged") as caught:
+        stored_frame(header, 0)
+    assert caught.value.id == "D13"
+
+
+def test_D13_a_codestream_of_another_size() -> None:
+    """The decoder would believe the stream; the file says otherwise."""
+    header, _ = read_pixels(SAMPLES / "MR_small_jp2klossless.dcm")
+    header.dataset.Rows = 32
+    with pytest.raises(InputError, match="cut or damaged"):
         stored_frame(header, 0)
 
 
