@@ -21,6 +21,7 @@ from registration.pose import about, distinct, even_rotations, landmarks, rotati
 from registration.scoring import FULL_OVERLAP, ScoreArray, Scorer
 
 _APART = 12.0  # mm: candidates closer than this are one
+_NEAR_DEGREES, _NEAR_MM = 35.0, 45.0  # how far from the header's pose a patient may have moved
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _thin(
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One pose in which a search ended; ``near_header`` where it started from the header's."""
+    """One pose in which a search ended; ``near_header`` where the headers had it about there."""
 
     climbed: Climbed
     near_header: bool
@@ -158,18 +159,18 @@ def search(pair: Pair, way: str, effort: Effort, seed: int) -> list[Candidate]:
     """
     fixed, moving = pair.inner, pair.outer
     stage = Stage.of(fixed, moving, seeds.rng(seed, "search"))
-    found: list[tuple[Array64, bool]] = []
+    expected = (np.eye(4), _centred(fixed, moving))
+    found: list[Array64] = []
     if way != "search":
         rng = seeds.rng(seed, "nearby")
-        starts = [nearby(fixed, np.eye(4), rng), nearby(fixed, _centred(fixed, moving), rng)]
-        near, _ = narrow(stage, np.concatenate(starts), kept=effort.kept // 2, refined=4)
-        found += [(pose, True) for pose in near]
+        starts = np.concatenate([nearby(fixed, pose, rng) for pose in expected])
+        found += list(narrow(stage, starts, kept=effort.kept // 2, refined=5)[0])
     if way != "header":
         wide, _ = narrow(
             stage, everywhere(fixed, moving, effort), kept=effort.kept, refined=effort.refined
         )
-        found += [(pose, False) for pose in wide[:5]]
-    return _climbed(pair, stage.marks, found, seed)
+        found += list(wide[:5])
+    return _climbed(pair, stage.marks, np.stack(found), expected, seed)
 
 
 def _centred(fixed: Prepared, moving: Prepared) -> Array64:
@@ -177,18 +178,25 @@ def _centred(fixed: Prepared, moving: Prepared) -> Array64:
     return made
 
 
+def _is_near(pose: Array64, expected: Array64, centre: Array64) -> bool:
+    """Tell whether a pose lies within 35 degrees and 45 mm of the expected one."""
+    cosine = (np.trace(pose[:3, :3].T @ expected[:3, :3]) - 1) / 2
+    gap = (pose - expected)[:3, :3] @ centre + (pose - expected)[:3, 3]
+    return bool(cosine > np.cos(np.radians(_NEAR_DEGREES)) and np.linalg.norm(gap) < _NEAR_MM)
+
+
 def _climbed(
-    pair: Pair, marks: Array64, found: list[tuple[Array64, bool]], seed: int
+    pair: Pair, marks: Array64, found: Array64, expected: tuple[Array64, ...], seed: int
 ) -> list[Candidate]:
     fixed, moving = pair.inner, pair.outer
     measure = Measure.between(
         (fixed, fixed.middle), (moving, moving.middle), fixed.points(5000, seeds.rng(seed, "climb"))
     )
-    alone = distinct(np.stack([pose for pose, _ in found]), marks, _APART)
-    ended = [
-        Candidate(climb(measure, found[n][0], iterations=12, radius=fixed.radius), found[n][1])
-        for n in alone
-    ]
+    ended = []
+    for index in distinct(found, marks, _APART):
+        end = climb(measure, found[index], iterations=12, radius=fixed.radius)
+        near = any(_is_near(end.matrix, pose, marks[0]) for pose in expected)
+        ended.append(Candidate(end, near))
     ended.sort(key=lambda candidate: -candidate.weight)
     kept = distinct(np.stack([entry.climbed.matrix for entry in ended]), marks, _APART)
     return [ended[n] for n in kept]

@@ -22,7 +22,7 @@ from registration.settings import Refined, RegisterSettings, Registration
 ENGINES = {"mi": "registration.linear:refine", "itk": "registration.itk_engine:refine"}
 
 _DEFAULTS = RegisterSettings()
-_HEADER_RULE = 1.3  # a pose far from the header's must hold so many times its information
+_HEADER_RULE = 1.2  # a pose far from the header's must hold so many times its information
 _SECOND_ROUND = 1.12  # a margin below this is looked at again with more effort
 
 Engine = Callable[[Pair, Affine, RegisterSettings, np.random.Generator], Refined]
@@ -90,7 +90,7 @@ def _pose(
 
 
 def _chosen(found: list[Candidate]) -> Candidate:
-    """Return the best candidate; one near the header unless another holds 1.3 times as much."""
+    """Return the best candidate; one near the header unless another holds 1.2 times as much."""
     best = found[0]
     near = next((candidate for candidate in found if candidate.near_header), best)
     return best if best.weight >= _HEADER_RULE * near.weight else near

@@ -118,7 +118,7 @@ def _verdict(figures: dict[str, float]) -> tuple[Verdict, tuple[str, ...]]:
         )
     if figures["margin"] < 1.2:
         doubts.append(f"another pose fits almost as well (margin {figures['margin']:.2f})")
-    if figures["stability_mm"] > 2.0:
+    if figures["stability_mm"] > 3.0:
         doubts.append(f"half of the points give a pose {figures['stability_mm']:.1f} mm away")
     if fails:
         return "fail", (*fails, *doubts)
