@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medfuse.errors import MedfuseError
+from medfuse.errors import MedfuseError, Repair
 from pipelines.cli import terminal
 
 if TYPE_CHECKING:
-    from medfuse.errors import Repair
     from medfuse.study import Study
     from medfuse.transform import Transform
     from medfuse.volume import LabelMap, Volume
+
+
+Note = Callable[[Repair], None]
+
+
+def unnoted(repair: Repair) -> None:
+    """Note nothing: the default listener."""
 
 
 @contextlib.contextmanager
@@ -36,13 +42,12 @@ def volume(text: str) -> Volume:
     locator = locate(text)
     with _named(locator.path), terminal.repairs() as warned:
         found = read_volume(locator)
-    noted = () if found.source is None else found.source.repairs
-    terminal.tell(locator.path, [*noted, *warned])
+    terminal.tell(locator.path, [*_noted(found), *warned])
     return found
 
 
-def labels(text: str) -> LabelMap:
-    """Read the label map ``PATH:key=value``."""
+def labels(text: str, note: Note = unnoted) -> LabelMap:
+    """Read the label map ``PATH:key=value``; ``note`` is told of each repair."""
     from medfuse.io.locators import locate
     from medfuse.io.volumes import read_labels
 
@@ -50,31 +55,41 @@ def labels(text: str) -> LabelMap:
     with _named(locator.path), terminal.repairs() as warned:
         found = read_labels(locator)
     terminal.tell(locator.path, warned)
+    for repair in warned:
+        note(repair)
     return found
 
 
-def study(text: str) -> Study:
-    """Read a patient's folder, or a table that lists one patient."""
+def study(text: str, note: Note = unnoted) -> Study:
+    """Read a patient's folder; ``note`` is told of each repair that is of no one volume."""
     from medfuse.io.studies import read_study
 
     with _named(text), terminal.repairs() as warned:
         found = read_study(text)
-    noted: list[Repair] = []
+    noted = [repair for one in found.volumes.values() for repair in _noted(one)]
     for one in found.volumes.values():
         if one.source is not None:
             terminal.tell(one.source.path, one.source.repairs)
-            noted += one.source.repairs
-    terminal.tell(text, warned, but=noted)
+    rest = [repair for repair in warned if not terminal.among(repair, noted)]
+    terminal.tell(text, rest)
+    for repair in rest:
+        note(repair)
     return found
 
 
-def transform(text: str) -> Transform:
-    """Read one transform file."""
+def _noted(scan: Volume) -> tuple[Repair, ...]:
+    return () if scan.source is None else scan.source.repairs
+
+
+def transform(text: str, note: Note = unnoted) -> Transform:
+    """Read one transform file; ``note`` is told of each repair."""
     from medfuse.io.transforms import read_transform
 
     with _named(text), terminal.repairs() as warned:
         found = read_transform(text)
     terminal.tell(text, warned)
+    for repair in warned:
+        note(repair)
     return found
 
 
@@ -114,7 +129,8 @@ def path(text: str) -> Path:
 
 
 def checksum(text: str) -> str:
-    """Return the SHA-256 of a file that was read, for a record."""
+    """Return ``sha256:...`` of a file that was read, for a record; a folder has none."""
     from medfuse.io.files import sha256
 
-    return sha256(path(text))
+    file = path(text)
+    return "a folder" if file.is_dir() else f"sha256:{sha256(file)}"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from medfuse import settings as settings_
-from medfuse.errors import OutputError, UsageError
+from medfuse.errors import OutputError, Repair, UsageError
 from medfuse.io.studies import name_volumes
 from medfuse.modality import MODALITIES
 from medfuse.record import Record
 from medfuse.study import Study
+from medfuse.transform import Transform
 from medfuse.volume import Volume
 from pipelines.cli import inputs, terminal
 from pipelines.output_folder import OutputFolder, check_name
@@ -20,6 +22,7 @@ from pipelines.register_case import Case, settings_document, usable
 from registration.groupwise import choose_fixed
 from registration.settings import RegisterSettings
 
+_ROLES = ("fixed", "moving")
 _STARTS = ("auto", "header", "search")
 
 
@@ -66,26 +69,27 @@ class Request:
         """
         if self.is_folder and Path(self.scans[0]).exists():
             self._check_apart(folder.folder)
-        study, fixed = self._study()
-        start = None if self.start in _STARTS else inputs.transform(self.start)
+        record = Record("register", seed=self.options.get("seed", 0))
+        study, fixed = self._study(partial(_note, record, "study"))
+        start = None if self.start in _STARTS else self._start(record)
         settings = dict(self.options["settings"]) | ({"start": self.start} if start is None else {})
         case = Case(
             study,
             fixed,
             settings=settings_.load(RegisterSettings, settings, where="register"),
             start=start,
-            masks=(_mask(self.masks[0]), _mask(self.masks[1])),
+            masks=(self._mask(0, record), self._mask(1, record)),
             **{key: value for key, value in self.options.items() if key != "settings"},
         )
         folder.reserve(case.moving, inputs=self._files(study))
-        record = Record("register", settings=self._settings(case), seed=case.seed)
+        record.settings = self._settings(case)
         for name, volume in study.volumes.items():
             record.add_input(name, volume)
         case, repairs = usable(case)
         for name, repair in repairs.items():
             source = study.volumes[name].source
             terminal.tell(name if source is None else source.path, [repair])
-            record.warn(name, repair.id, repair.what)
+            _note(record, name, repair)
         return case, record
 
     def _check_apart(self, out: Path) -> None:
@@ -95,12 +99,22 @@ class Request:
                 "is the patient's folder", where=out, hint="name a folder inside it", id="S4"
             )
 
-    def _study(self) -> tuple[Study, str]:
+    def _start(self, record: Record) -> Transform:
+        return inputs.transform(self.start, partial(_note, record, "start"))
+
+    def _mask(self, which: int, record: Record) -> Volume | None:
+        text = self.masks[which]
+        if text is None:
+            return None
+        labels = inputs.labels(text, partial(_note, record, f"{_ROLES[which]} mask"))
+        return Volume(labels.array.astype("float32"), labels.geometry, MODALITIES["OTHER"])
+
+    def _study(self, note: inputs.Note) -> tuple[Study, str]:
         if not self.is_folder:
             volumes = name_volumes([inputs.volume(text) for text in self.scans])
             first = next(iter(volumes))
             return Study("case", _renamed(volumes, first, self.names)), first
-        study = inputs.study(self.scans[0])
+        study = inputs.study(self.scans[0], note)
         fixed = choose_fixed(study) if self.fixed is None else _named(study, self.fixed)
         if len(study.volumes) < 2:
             raise UsageError(
@@ -125,10 +139,10 @@ class Request:
         ]
 
     def _settings(self, case: Case) -> dict[str, Any]:
-        start = self.start if case.start is None else f"sha256:{inputs.checksum(self.start)}"
+        start = self.start if case.start is None else inputs.checksum(self.start)
         masks = {
-            role: f"sha256:{inputs.checksum(text)}"
-            for role, text in zip(("fixed", "moving"), self.masks, strict=True)
+            role: inputs.checksum(text)
+            for role, text in zip(_ROLES, self.masks, strict=True)
             if text is not None
         }
         return settings_document(case, start=start, masks=masks)
@@ -137,11 +151,8 @@ class Request:
 _SCAN_SUFFIXES = {".gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm"}
 
 
-def _mask(text: str | None) -> Volume | None:
-    if text is None:
-        return None
-    labels = inputs.labels(text)
-    return Volume(labels.array.astype("float32"), labels.geometry, MODALITIES["OTHER"])
+def _note(record: Record, name: str, repair: Repair) -> None:
+    record.warn(name, repair.id, repair.what)
 
 
 def _named(study: Study, name: str) -> str:

@@ -89,20 +89,21 @@ def repairs() -> Iterator[list[Repair]]:
         yield found
     for entry in caught:
         repair = entry.message
-        if isinstance(repair, Repair) and not _among(repair, found):
+        if isinstance(repair, Repair) and not among(repair, found):
             found.append(repair)
 
 
-def tell(where: object, found: Iterable[Repair], *, but: Iterable[Repair] = ()) -> None:
-    """Say what was repaired in ``where`` (the path as typed), each once, ``but`` some."""
-    said = list(but)
+def tell(where: object, found: Iterable[Repair]) -> None:
+    """Say what was repaired in ``where`` (the path as typed), each once."""
+    said: list[Repair] = []
     for repair in found:
-        if not _among(repair, said):
+        if not among(repair, said):
             said.append(repair)
             warning(where, repair.id, repair.what)
 
 
-def _among(repair: Repair, others: Iterable[Repair]) -> bool:
+def among(repair: Repair, others: Iterable[Repair]) -> bool:
+    """Tell whether the same repair is among others."""
     return any((repair.id, repair.what) == (other.id, other.what) for other in others)
 
 

@@ -56,7 +56,8 @@ def test_only_a_segmentation_holds_labels(tmp_path: Path) -> None:
 def test_the_path_of_a_locator(tmp_path: Path) -> None:
     file = heads.write(tmp_path, "T1")
     assert inputs.path(f"{file}:CT,volume=0") == file
-    assert len(inputs.checksum(f"{file}:CT")) == 64
+    assert len(inputs.checksum(f"{file}:CT")) == len("sha256:") + 64
+    assert inputs.checksum(str(tmp_path)) == "a folder"
 
 
 def test_an_error_that_names_no_file_names_the_one_that_is_read(tmp_path: Path) -> None:

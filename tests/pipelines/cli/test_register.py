@@ -219,6 +219,19 @@ def test_a_mask_and_a_start_are_files_and_known_by_their_checksums(
     assert said.code == 3
 
 
+def test_a_repair_of_the_study_is_recorded_too(
+    medfuse: Run, scans: Path, answers: dict[str, Quality]
+) -> None:
+    for name in ("a_mask", "b_mask"):
+        heads.write(scans, "T1", f"{name}.nii.gz")
+    said = medfuse("register", ".", "--out", "out", "--no-page")
+    assert said.code == 0
+    assert len(said.err) == 1
+    assert said.err[0].startswith("medfuse: warning[C8]: .: 2 label maps were left out")
+    record = json.loads((scans / "out" / "record.json").read_text())
+    assert [(one["volume"], one["id"]) for one in record["warnings"]] == [("study", "C8")]
+
+
 def test_overwriting_takes_away_what_the_earlier_run_left(
     medfuse: Run, scans: Path, answers: dict[str, Quality]
 ) -> None:
