@@ -46,7 +46,12 @@ PixelRepresentation ReferencedSegmentNumber SegmentNumber MaximumFractionalValue
 PixelPaddingValue PixelPaddingRangeLimit
 """
 _LOUD = ("pydicom", "openjpeg", "pylibjpeg")
+_DEFLATED = "1.2.840.10008.1.2.1.99"  # its stream is read to the end in any case
 _DIRECTORY = "1.2.840.10008.1.3.10"
+_SCANS = {  # CT, MR and PET, classic and enhanced (converted from classic, too)
+    f"1.2.840.10008.5.1.4.1.1.{end}"
+    for end in ("2", "2.1", "2.2", "4", "4.1", "4.4", "128", "130", "128.1")
+}
 PHILIPS_PET = [(0x7053, element) for element in (0x0010, 0x1000, 0x1009)]
 _WANTED = [*_PIXELS.split(), *_SERIES.split(), *PHILIPS_PET]
 
@@ -78,10 +83,14 @@ def guarded(where: object) -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """The tags of one file, or of one item of a sequence in it; ``where`` names the file."""
+    """The tags of one file, or of one item of a sequence in it; ``where`` names the file.
+
+    ``pixels_follow`` is False where the file ends behind these tags.
+    """
 
     where: Path
     dataset: Any
+    pixels_follow: bool = True
 
     def __contains__(self, keyword: str) -> bool:
         """Tell whether the tag is there and holds anything."""
@@ -172,8 +181,17 @@ class Header:
     @property
     def is_directory(self) -> bool:
         """Whether the file is a DICOMDIR, whatever its name."""
+        return self._class == _DIRECTORY
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether the file was meant to hold slices, whatever is left of it."""
+        return self._class in _SCANS
+
+    @property
+    def _class(self) -> str:
         with guarded(self.where):
-            return str(self.dataset.file_meta.get("MediaStorageSOPClassUID", "")) == _DIRECTORY
+            return str(self.dataset.file_meta.get("MediaStorageSOPClassUID", ""))
 
     def _item(self, keyword: str | tuple[int, int]) -> Any:
         tag = _tag(keyword)
@@ -192,9 +210,17 @@ def is_dicom_head(head: bytes) -> bool:
 
 def read_header(path: Path) -> Header:
     """Return the tags that a series is sorted, placed and scaled by, without the pixels."""
-    with guarded(path):
-        found = Header(path, dcmread(path, stop_before_pixels=True, specific_tags=_WANTED))
-    return _not_cut(found)
+    with guarded(path), path.open("rb") as stream:
+        dataset = dcmread(stream, stop_before_pixels=True, specific_tags=_WANTED)
+        at_end = stream.tell() >= path.stat().st_size
+    deflated = str(dataset.file_meta.get("TransferSyntaxUID", "")) == _DEFLATED
+    return _not_cut(Header(path, dataset, pixels_follow=deflated or not at_end))
+
+
+def no_pixels(path: Path) -> DicomError:
+    """Return the error of a file that should hold an image but does not (D12)."""
+    hint = "copy it again, or take it away"
+    return DicomError("holds no pixels, or is cut before them", where=path, hint=hint, id="D12")
 
 
 def read_pixels(path: Path) -> tuple[Header, bytes]:
@@ -211,13 +237,9 @@ def read_pixels(path: Path) -> tuple[Header, bytes]:
 
 def _not_cut(found: Header) -> Header:
     # where a file ends within a value, pydicom gives an empty dataset and no error
-    if len(found.dataset) == 0:
-        raise DicomError(
-            "the file is cut",
-            where=found.where,
-            hint="copy it again from where it came",
-            id="D13",
-        )
+    if len(found.dataset) == 0 and not found.is_directory:
+        hint = "copy it again from where it came"
+        raise DicomError("the file is cut", where=found.where, hint=hint, id="D13")
     return found
 
 

@@ -18,7 +18,7 @@ from pydicom.pixels import get_decoder
 
 from medfuse.errors import DicomError
 from medfuse.io.codestream import frame_of
-from medfuse.io.dicom_header import Header, guarded
+from medfuse.io.dicom_header import Header, guarded, no_pixels
 from medfuse.io.files import MAX_VOXELS
 
 _NATIVE = {
@@ -93,7 +93,7 @@ def stored_frame(header: Header, index: int) -> tuple[Pixels, Mask | None]:
     """
     shape = layout(header)
     if "PixelData" not in header.dataset:
-        raise no_pixels(header)
+        raise no_pixels(header.where)
     order = _NATIVE.get(header.syntax)
     if order is None:
         values = _decoded(header, index, shape)
@@ -101,16 +101,6 @@ def stored_frame(header: Header, index: int) -> tuple[Pixels, Mask | None]:
     raw = _native(header, index, shape, order)
     values = _meant(raw, shape)
     return values, _padding(raw, values, shape)
-
-
-def no_pixels(header: Header) -> DicomError:
-    """Return the error of a file that should hold an image but does not (D12)."""
-    return DicomError(
-        "holds no pixels",
-        where=header.where,
-        hint="take the file away or export it again",
-        id="D12",
-    )
 
 
 def _native(header: Header, index: int, shape: Layout, order: str) -> Pixels:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medfuse.errors import DicomError, InputError
 from medfuse.io import files
-from medfuse.io.dicom_header import Header, is_dicom_head, read_header
+from medfuse.io.dicom_header import Header, is_dicom_head, no_pixels, read_header
 from medfuse.io.dicom_series import kind_of, lay_out, modality_of, patient_key, same_patient
 
 _SUFFIXES = {".dcm", ".ima", ".dicom"}
@@ -114,7 +114,8 @@ def scan(path: str | os.PathLike[str]) -> Scan:
     """Return the headers of all DICOM files at ``path``, a folder or one file.
 
     Raises ``InputError``: there is nothing (N40), no DICOM (D44), a file that cannot be read, is
-    empty (N43) or is named as DICOM but is none (D44); ``DicomError`` for a damaged one (D46).
+    empty (N43) or is named as DICOM but is none (D44); ``DicomError`` for one that is damaged
+    (D46), cut (D13) or without its pixels (D12).
     """
     root = Path(path)
     if not root.is_dir():
@@ -127,7 +128,7 @@ def scan(path: str | os.PathLike[str]) -> Scan:
         elif entry.name.upper() == "DICOMDIR":
             continue
         elif _is_ours(entry):
-            header = read_header(entry)
+            header = _header(entry)
             if not header.is_directory:
                 series.setdefault(header.text("SeriesInstanceUID"), []).append(header)
         else:
@@ -146,10 +147,21 @@ def _scan_file(path: Path) -> Scan:
     files.readable(path)
     if not is_dicom_head(files.head(path, 132)):
         raise _not_dicom(path)
-    header = read_header(path)
+    header = _header(path)
     if header.is_directory:
         raise DicomError("is a DICOMDIR", where=path, hint="name the folder instead", id="D27")
     return Scan(path, {header.text("SeriesInstanceUID"): [header]})
+
+
+def _header(path: Path) -> Header:
+    """Return the header of a file, unless it should hold a slice but ends before its pixels.
+
+    What is left of the tags of a cut file might make it a stranger to its own series.
+    """
+    header = read_header(path)
+    if not header.pixels_follow and kind_of(header) == "image":
+        raise no_pixels(path)
+    return header
 
 
 def _walk(root: Path) -> Iterator[Path]:

@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 
 from medfuse.errors import DicomError, Repair
-from medfuse.io.dicom_header import Header, read_pixels
-from medfuse.io.dicom_pixels import no_pixels
+from medfuse.io.dicom_header import Header, no_pixels, read_pixels
 from medfuse.io.dicom_planes import planes_of
 from medfuse.io.dicom_stack import Arranged, arrange, without_localizers
 from medfuse.modality import MODALITIES, Modality, modality_from_name
@@ -18,7 +17,6 @@ _NO_IMAGE = """
 RTSTRUCT RTPLAN RTRECORD RTIMAGE RTDOSE RTINTENT RTSEGANN SEG SR KO PR REG FID RWV PLAN DOC AU ECG
 EEG HD ASMT ANN M3D STAIN SMR OAM OPV VA LEN KER SRF TEXTUREMAP XAPROTOCOL
 """
-_SCANS = ("CT", "PT", "MR", "NM")  # an image even where its pixels were taken away (D12)
 _NO_AGENT = {"", "no", "none", "n", "nil", "without"}
 
 
@@ -27,7 +25,7 @@ def kind_of(header: Header) -> str:
     word = header.text("Modality").upper()
     if word in _NO_IMAGE.split() or "SegmentSequence" in header:
         return word or "SEG"
-    return "image" if "Rows" in header or word in _SCANS else word or "unknown"
+    return "image" if "Rows" in header or header.is_scan else word or "unknown"
 
 
 def modality_of(header: Header) -> Modality:
@@ -105,7 +103,7 @@ def _one_patient(headers: Sequence[Header], where: object) -> None:
 
 def _greyscale(header: Header) -> None:
     if "Rows" not in header:
-        raise no_pixels(header)
+        raise no_pixels(header.where)
     if "MOSAIC" in header.text("ImageType").split("\\"):
         raise DicomError(
             "is a mosaic: many slices in one picture, whose places it does not say",

@@ -248,10 +248,14 @@ def test_D13_a_cut_compressed_file_is_named(tmp_path: Path) -> None:
 
 
 def test_D13_a_header_that_is_cut_does_not_vanish(tmp_path: Path) -> None:
-    folder = maker.series(tmp_path / "x")
-    whole = (folder / "009.dcm").read_bytes()
-    (folder / "009.dcm").write_bytes(whole[:500])
-    assert "009.dcm" in str(refused(folder, "D13"))
+    """The last slice, cut anywhere: what is missing differs, but never is it read without."""
+    folder = maker.series(tmp_path / "x", count=3)
+    whole = (folder / "002.dcm").read_bytes()
+    for end in range(132, len(whole), 41):
+        (folder / "002.dcm").write_bytes(whole[:end])
+        with pytest.raises(InputError, match=r"002\.dcm") as caught:
+            read_series(folder)
+        assert caught.value.id in {"D10", "D11", "D12", "D13", "D36", "D46"}
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])

@@ -11,6 +11,8 @@ from medfuse.errors import InputError
 from medfuse.io.dicom_scan import list_series, scan
 from tests.medfuse.io import dicom_maker as maker
 
+SAMPLES = Path(pydicom.__file__).parent / "data" / "test_files"
+
 
 def other_series(number: int, **values: object) -> maker.Edit:
     """Return an edit that makes another series of the same patient."""
@@ -67,6 +69,15 @@ def test_a_dicomdir_is_ignored(tmp_path: Path) -> None:
     (folder / "DICOMDIR").write_bytes((folder / "000.dcm").read_bytes()[:400])
     found = scan(folder)
     assert (len(found.series[maker.SERIES]), found.foreign) == (10, 0)
+
+
+def test_a_dicomdir_of_another_name_is_known_by_its_class(tmp_path: Path) -> None:
+    folder = maker.series(tmp_path / "x")
+    sample = SAMPLES / "dicomdirtests" / "DICOMDIR"
+    (folder / "index").write_bytes(sample.read_bytes())
+    assert list(scan(folder).series) == [maker.SERIES]
+    with pytest.raises(InputError, match="is a DICOMDIR"):
+        scan(folder / "index")
 
 
 def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
