@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -14,6 +14,7 @@ from medfuse import itk
 from medfuse.errors import GeometryError
 from medfuse.geometry import Geometry
 
+FEW = settings(max_examples=60)
 SEEDS = st.integers(0, 100_000)
 OFFSETS = st.tuples(*[st.integers(-3, 6)] * 3)
 
@@ -29,6 +30,7 @@ def drawn(seed: int, *, shear: float = 0.0) -> Geometry:
     return Geometry((depth, height, width), matrix, "1.2.3")
 
 
+@FEW
 @given(seed=SEEDS)
 def test_voxels_and_points_are_inverse(seed: int) -> None:
     grid = drawn(seed, shear=0.2)
@@ -38,6 +40,7 @@ def test_voxels_and_points_are_inverse(seed: int) -> None:
     assert np.allclose(grid.world([0, 0, 0]), grid.origin)
 
 
+@FEW
 @given(seed=SEEDS)
 def test_nibabel_puts_every_voxel_at_the_same_place(seed: int) -> None:
     grid = drawn(seed, shear=0.1)
@@ -49,6 +52,7 @@ def test_nibabel_puts_every_voxel_at_the_same_place(seed: int) -> None:
     assert np.array_equal(again.world_from_voxel, grid.world_from_voxel)
 
 
+@FEW
 @given(seed=SEEDS)
 def test_simpleitk_puts_every_voxel_at_the_same_place(seed: int) -> None:
     grid = drawn(seed)
@@ -60,6 +64,7 @@ def test_simpleitk_puts_every_voxel_at_the_same_place(seed: int) -> None:
     assert itk.geometry(image).same_grid(grid, tolerance=1e-8)
 
 
+@FEW
 @given(seed=SEEDS)
 def test_orientation_codes_are_nibabels(seed: int) -> None:
     """nibabel names the side an index grows towards, in file order, in RAS letters: so do we."""
@@ -78,6 +83,7 @@ def test_the_sagittal_grid_of_a_scanner() -> None:
     assert grid.world([1, 2, 3]).tolist() == [88, -97, 78]
 
 
+@FEW
 @given(seed=SEEDS)
 def test_spacing_and_direction_rebuild_the_affine(seed: int) -> None:
     grid = drawn(seed, shear=0.1)
@@ -88,6 +94,7 @@ def test_spacing_and_direction_rebuild_the_affine(seed: int) -> None:
     assert grid.voxel_volume == pytest.approx(abs(np.dot(steps[0], np.cross(steps[1], steps[2]))))
 
 
+@FEW
 @given(seed=SEEDS)
 def test_centre_and_corners(seed: int) -> None:
     grid = drawn(seed)
@@ -97,6 +104,7 @@ def test_centre_and_corners(seed: int) -> None:
     assert np.allclose(grid.corners()[-1], grid.world(last))
 
 
+@FEW
 @given(seed=SEEDS, start=OFFSETS, size=st.tuples(*[st.integers(1, 5)] * 3))
 def test_cropping_keeps_every_voxel_where_it_is(
     seed: int, start: tuple[int, int, int], size: tuple[int, int, int]
@@ -110,6 +118,7 @@ def test_cropping_keeps_every_voxel_where_it_is(
     assert part.frame == grid.frame
 
 
+@FEW
 @given(seed=SEEDS, before=st.tuples(*[st.integers(0, 4)] * 3))
 def test_padding_is_cropping_backwards(seed: int, before: tuple[int, int, int]) -> None:
     grid = drawn(seed)
@@ -119,6 +128,7 @@ def test_padding_is_cropping_backwards(seed: int, before: tuple[int, int, int]) 
     assert again.same_grid(grid, tolerance=1e-8)
 
 
+@FEW
 @given(seed=SEEDS, spacing=st.tuples(*[st.floats(0.5, 9)] * 3))
 def test_another_spacing_covers_the_same_space(
     seed: int, spacing: tuple[float, float, float]

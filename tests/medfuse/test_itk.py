@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -16,6 +16,7 @@ from medfuse.modality import MODALITIES
 from medfuse.transform import Affine, Chain, Displacement, Transform
 from medfuse.volume import LabelMap, Volume
 
+FEW = settings(max_examples=50)
 SEEDS = st.integers(0, 100_000)
 
 
@@ -41,6 +42,7 @@ def field(seed: int) -> Displacement:
     return Displacement(rng.normal(size=(3, 4, 5, 6)).astype(np.float32), oblique(seed))
 
 
+@FEW
 @given(seed=SEEDS)
 def test_an_image_holds_the_same_voxels_at_the_same_places(seed: int) -> None:
     grid = oblique(seed)
@@ -74,6 +76,7 @@ def test_a_sheared_grid_does_not_cross() -> None:
     assert caught.value.id == "N10"
 
 
+@FEW
 @given(seed=SEEDS)
 def test_transforms_come_back_as_they_went(seed: int) -> None:
     kinds: list[Transform] = [

@@ -14,7 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.processing import resample_from_to
 from scipy.ndimage import map_coordinates
@@ -28,6 +28,7 @@ from medfuse.resampling import apply, resample, right_angled, straighten
 from medfuse.transform import IDENTITY, Affine, Chain, Displacement
 from medfuse.volume import LabelMap, Volume
 
+FEW = settings(max_examples=30)
 SEEDS = st.integers(0, 100_000)
 MR, CT = MODALITIES["MR"], MODALITIES["CT"]
 SLOPES, OFFSET = np.array([0.3, -0.2, 0.5]), 7.0
@@ -73,6 +74,7 @@ def inside(volume: Volume | LabelMap, onto: Geometry, transform: object = IDENTI
     return ((at > 1e-6) & (at < last - 1e-6)).all(axis=1).reshape(onto.shape)
 
 
+@FEW
 @given(seed=SEEDS)
 def test_onto_itself_nothing_changes(seed: int) -> None:
     volume = noise(oblique(seed), seed)
@@ -83,6 +85,7 @@ def test_onto_itself_nothing_changes(seed: int) -> None:
     assert np.array_equal(resample(labels, labels.geometry, Affine(np.eye(4))).array, labels.array)
 
 
+@FEW
 @given(seed=SEEDS)
 def test_a_linear_volume_is_reproduced_exactly(seed: int) -> None:
     """Trilinear interpolation of a linear function is that function, on any grid."""
@@ -94,6 +97,7 @@ def test_a_linear_volume_is_reproduced_exactly(seed: int) -> None:
     assert np.allclose(made.array[where], expected[where], atol=2e-4)
 
 
+@FEW
 @given(seed=st.integers(0, 300))
 @pytest.mark.parametrize("kind", ["linear", "bspline"])
 def test_sheared_grids_reproduce_a_linear_volume_too(seed: int, kind: str) -> None:
@@ -111,6 +115,7 @@ def test_sheared_grids_reproduce_a_linear_volume_too(seed: int, kind: str) -> No
         assert np.allclose(made.array[where], expected[where], atol=0.02)
 
 
+@FEW
 @given(seed=st.integers(0, 300))
 def test_both_paths_agree_where_both_can_go(seed: int) -> None:
     """A shear just above what an ITK image can hold goes another way, to the same values."""
@@ -127,6 +132,7 @@ def test_both_paths_agree_where_both_can_go(seed: int) -> None:
         assert np.abs(one.array - two.array)[where].max() < worst
 
 
+@FEW
 @given(seed=st.integers(0, 300))
 def test_nibabel_carries_a_sheared_grid_to_the_same_values(seed: int) -> None:
     volume, onto = noise(oblique(seed, shear=0.1), seed), oblique(seed + 1)
@@ -180,6 +186,7 @@ def test_flips_and_permutations_change_nothing_in_the_world(
     assert np.allclose(back, expected, atol=1e-4)
 
 
+@FEW
 @given(seed=SEEDS)
 def test_label_maps_keep_their_labels(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -227,6 +234,7 @@ def bent(seed: int) -> Displacement:
     return Displacement(shifts.astype(np.float32), grid)
 
 
+@FEW
 @given(seed=st.integers(0, 300))
 def test_a_chain_interpolates_once(seed: int) -> None:
     """The values are those at the mapped points, from one look into the array."""
@@ -308,6 +316,7 @@ def test_apply_goes_the_way_each_thing_means() -> None:
         apply(Affine(shift), labels)
 
 
+@FEW
 @given(seed=SEEDS)
 def test_straightening_keeps_things_where_they_are(seed: int) -> None:
     volume = linear(oblique(seed, shear=0.05))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -14,6 +14,7 @@ from medfuse.errors import GeometryError
 from medfuse.geometry import Geometry
 from medfuse.transform import IDENTITY, Affine, Chain, Displacement, Transform
 
+FEW = settings(max_examples=50)
 SEEDS = st.integers(0, 100_000)
 
 
@@ -63,6 +64,7 @@ def by_itk(made: sitk.Transform, where: np.ndarray) -> np.ndarray:
     return np.array([made.TransformPoint(point.tolist()) for point in where])
 
 
+@FEW
 @given(seed=SEEDS)
 def test_then_is_one_after_the_other(seed: int) -> None:
     first, second = transform(seed), transform(seed + 1)
@@ -70,6 +72,7 @@ def test_then_is_one_after_the_other(seed: int) -> None:
     assert np.allclose(both.map(points(seed)), second.map(first.map(points(seed))), atol=1e-9)
 
 
+@FEW
 @given(seed=SEEDS)
 def test_composition_is_associative(seed: int) -> None:
     a, b, c = (transform(seed + n) for n in range(3))
@@ -77,6 +80,7 @@ def test_composition_is_associative(seed: int) -> None:
     assert np.allclose(left.map(points(seed)), right.map(points(seed)), atol=1e-9)
 
 
+@FEW
 @given(seed=SEEDS)
 def test_the_identity_changes_nothing(seed: int) -> None:
     made = transform(seed)
@@ -86,6 +90,7 @@ def test_the_identity_changes_nothing(seed: int) -> None:
     assert np.array_equal(Chain(()).map(points(seed)), points(seed))
 
 
+@FEW
 @given(seed=SEEDS)
 def test_a_matrix_and_its_inverse_are_the_identity(seed: int) -> None:
     made = affine(seed)
@@ -95,6 +100,7 @@ def test_a_matrix_and_its_inverse_are_the_identity(seed: int) -> None:
     assert np.allclose(made.inverse().inverse().moving_from_fixed, made.moving_from_fixed)
 
 
+@FEW
 @given(seed=SEEDS)
 def test_the_inverse_of_a_chain_is_the_chain_of_inverses(seed: int) -> None:
     chain = Chain((affine(seed), affine(seed + 1), affine(seed + 2)))
@@ -102,6 +108,7 @@ def test_the_inverse_of_a_chain_is_the_chain_of_inverses(seed: int) -> None:
     assert np.allclose(back, points(seed), atol=1e-8)
 
 
+@FEW
 @given(seed=SEEDS)
 def test_the_determinant_of_a_product_is_the_product(seed: int) -> None:
     both = affine(seed).then(affine(seed + 1))
@@ -117,6 +124,7 @@ def test_neighbouring_matrices_become_one() -> None:
     assert isinstance(Chain((affine(1),)).then(affine(2)), Affine)
 
 
+@FEW
 @given(seed=st.integers(0, 40))
 def test_the_inverse_of_a_field_is_right_to_hundredths(seed: int) -> None:
     """On and between the voxels, wherever the way there and back stays in the field.
@@ -132,6 +140,7 @@ def test_the_inverse_of_a_field_is_right_to_hundredths(seed: int) -> None:
         assert gaps.max() < 0.02
 
 
+@FEW
 @given(seed=st.integers(0, 20))
 def test_at_the_voxels_the_inverse_is_right_to_its_tolerance(seed: int) -> None:
     bent = smooth(seed, millimetres=4, wave=60)
@@ -175,6 +184,7 @@ def test_a_field_of_one_slice_has_an_inverse() -> None:
     assert np.allclose(Displacement(shift, place).inverse().field, -0.25)
 
 
+@FEW
 @given(seed=SEEDS)
 def test_itk_moves_points_inside_and_outside_as_we_do(seed: int) -> None:
     bent = rough(seed)
@@ -197,6 +207,7 @@ def test_itk_ends_a_field_half_a_voxel_out() -> None:
     assert np.allclose(by_itk(itk.transform(ones), where), ones.map(where))
 
 
+@FEW
 @given(seed=SEEDS)
 def test_itk_agrees_on_chains(seed: int) -> None:
     chain = Chain((affine(seed), affine(seed + 1), smooth(seed), affine(seed + 2)))
