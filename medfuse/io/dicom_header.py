@@ -70,15 +70,19 @@ def guarded(where: object) -> Iterator[None]:
     except (MedfuseError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - pydicom raises whatever its parser stumbles over
-        raise DicomError(
-            f"is damaged: it cannot be read as DICOM ({type(error).__name__})",
-            where=where,
-            hint="copy it again from where it came",
-            id="D46",
-        ) from None
+        raise _damaged(where, error) from None
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _damaged(where: object, error: Exception) -> DicomError:
+    return DicomError(
+        f"is damaged: it cannot be read as DICOM ({type(error).__name__})",
+        where=where,
+        hint="copy it again from where it came",
+        id="D46",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +201,10 @@ class Header:
         tag = _tag(keyword)
         if tag not in self.dataset:
             return None
-        item = self.dataset.get_item(tag)
+        try:
+            item = self.dataset.get_item(tag)
+        except Exception as error:  # noqa: BLE001 - as in guarded, which costs more than this call
+            raise _damaged(self.where, error) from None
         if isinstance(item, RawDataElement) and item.VR in (None, "UN") and item.value:
             item = item._replace(VR=_BINARY.get(tag, item.VR))
         return item
