@@ -20,6 +20,7 @@ from registration.pose import left_jacobian, rotations
 from registration.settings import Refined, RegisterSettings
 
 _POINTS = 40_000
+_SETTLING_POINTS = 12_000
 _BINS = 64
 
 
@@ -87,12 +88,18 @@ def _step(parameters: Array64, centre: Array64, radius: float, freedom: str) -> 
 def refine(
     pair: Pair, start: Affine, settings: RegisterSettings, rng: np.random.Generator
 ) -> Refined:
-    """Refine ``start`` at the finest level; rigid first, then affine where it is asked for."""
+    """Refine ``start`` at 4 mm, then at the finest level; affine last, where it is asked for."""
     fixed, moving = pair.inner, pair.outer
-    measure = Measure.between(
-        (fixed, fixed.fine), (moving, moving.fine), fixed.points(_POINTS, rng), bins=_BINS
+    points = fixed.points(_POINTS, rng)
+    # the blurred levels first: on a limb the fine ones have more than one top within a few mm
+    blurred = Measure.between(
+        (fixed, fixed.middle), (moving, moving.middle), points[:_SETTLING_POINTS]
     )
-    found = climb(measure, pair.turned(start.moving_from_fixed), radius=fixed.radius)
+    settled = climb(
+        blurred, pair.turned(start.moving_from_fixed), iterations=10, radius=fixed.radius
+    )
+    measure = Measure.between((fixed, fixed.fine), (moving, moving.fine), points, bins=_BINS)
+    found = climb(measure, settled.matrix, iterations=15, radius=fixed.radius)
     if settings.transform != "rigid":
         found = climb(measure, found.matrix, freedom="affine", iterations=40, radius=fixed.radius)
     return Refined(Affine(pair.turned(found.matrix)), found.information)
