@@ -30,6 +30,7 @@ def arguments() -> argparse.Namespace:
     words.add_argument("--part", action="append", choices=PARTS, help="what to run (repeatable)")
     words.add_argument("--table", action="store_true", help="print the tables")
     words.add_argument("--seeds", type=int, default=6, help="heads: on how many seeds ours runs")
+    words.add_argument("--first-seed", type=int, default=0, help="heads: the first of them")
     words.add_argument("--sets", default=",".join(heads.SETS), help="heads: which motions")
     words.add_argument("--t1-mm", type=float, default=1.5, help="heads: voxel size of the T1")
     words.add_argument("--tools", default="ours,ours-itk,greedy,elastix,ants,greedy-search")
@@ -42,12 +43,13 @@ def main() -> None:
     """Run the parts that were asked for, then print the tables."""
     asked = arguments()
     ledger = Ledger(asked.results)
+    seeds = range(asked.first_seed, asked.seeds)
     tools = [tool for tool in asked.tools.split(",") if asked.peers or tool.startswith("ours")]
     with tempfile.TemporaryDirectory(prefix="registration-") as scratch:
         bench = Bench(Path(scratch), asked.peers)
         for part in asked.part or ():
             if part == "heads":
-                heads.run(bench, ledger, asked.seeds, asked.sets.split(","), tools, asked.t1_mm)
+                heads.run(bench, ledger, seeds, asked.sets.split(","), tools, asked.t1_mm)
             elif part == "adapters":
                 mismatched.adapters(bench, ledger, tools)
             else:

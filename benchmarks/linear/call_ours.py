@@ -16,6 +16,7 @@ import numpy as np
 
 from medfuse.io.volumes import read_volume
 from medfuse.transform import Affine, Transform
+from medfuse.volume import Volume
 from registration.pairwise import register
 from registration.settings import RegisterSettings
 
@@ -26,10 +27,8 @@ def cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def main() -> None:
-    """Read, register, print."""
-    fixed, moving = read_volume(sys.argv[1]), read_volume(sys.argv[2])
-    request: dict[str, Any] = json.loads(sys.argv[3])
+def answer_of(fixed: Volume, moving: Volume, request: dict[str, Any]) -> dict[str, Any]:
+    """Register and say what came of it, as plain values."""
     settings = RegisterSettings(**request.get("settings", {}))
     before = cpu()
     result = register(fixed, moving, settings=settings, seed=request.get("seed", 0))
@@ -39,7 +38,7 @@ def main() -> None:
         grid = np.indices(fixed.geometry.shape).reshape(3, -1).T
         points = fixed.geometry.world(grid)
         np.save(request["field"], (transform.map(points) - points).astype(np.float32))
-    answer = {
+    return {
         "matrix": transform.moving_from_fixed.tolist() if isinstance(transform, Affine) else None,
         "cpu": spent,
         "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
@@ -47,7 +46,12 @@ def main() -> None:
         "reasons": list(result.quality.reasons),
         "figures": {name: float(value) for name, value in result.quality.figures.items()},
     }
-    print(json.dumps(answer))
+
+
+def main() -> None:
+    """Read, register, print."""
+    fixed, moving = read_volume(sys.argv[1]), read_volume(sys.argv[2])
+    print(json.dumps(answer_of(fixed, moving, json.loads(sys.argv[3]))))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from linear.ledger import Ledger
-from linear.tools import Bench, error_mm
+from linear.call_ours import answer_of
+from linear.tools import OURS, Bench, error_mm
 from medfuse.phantom.anatomy import head
 from medfuse.phantom.cohort import pair
+from medfuse.volume import Volume
 
 SETS: dict[str, dict[str, Any]] = {
     "20": {"motion": "20"},
@@ -26,15 +28,17 @@ FIRST = {  # on how many seeds each tool runs; ours runs on all
 }
 
 
-def wanted(seeds: int, sets: list[str], tools: list[str], t1_mm: float) -> Iterator[dict[str, Any]]:
+def wanted(
+    seeds: range, sets: list[str], tools: list[str], t1_mm: float
+) -> Iterator[dict[str, Any]]:
     """Yield the keys of all runs, seed by seed."""
-    for seed in range(seeds):
+    for seed in seeds:
         for name in sets:
             for modality in MODALITIES:
                 for tool in tools:
                     if tool == "greedy-search" and not name.startswith("any"):
                         continue
-                    if seed < FIRST.get(tool, seeds):
+                    if seed < FIRST.get(tool, seeds.stop):
                         yield {
                             "part": "heads",
                             "set": name,
@@ -46,9 +50,12 @@ def wanted(seeds: int, sets: list[str], tools: list[str], t1_mm: float) -> Itera
 
 
 def run(
-    bench: Bench, ledger: Ledger, seeds: int, sets: list[str], tools: list[str], t1_mm: float
+    bench: Bench, ledger: Ledger, seeds: range, sets: list[str], tools: list[str], t1_mm: float
 ) -> None:
-    """Make what is missing in the ledger."""
+    """Make what is missing in the ledger.
+
+    Without peers our own runs stay in this process (same CPU-seconds of the call, no start-up).
+    """
     made: tuple[Any, ...] = ()
     body = None
     for key in wanted(seeds, sets, tools, t1_mm):
@@ -61,10 +68,21 @@ def run(
             fixed, moving, truth, points = pair(
                 key["seed"], key["modality"], t1_mm=t1_mm, anatomy=body, **SETS[key["set"]]
             )
-            made = (*this, bench.put("fixed", fixed), bench.put("moving", moving), truth, points)
-        answer = bench.run(key["tool"], made[3], made[4])
+            here = bench.peers is None
+            ready = (
+                (fixed, moving)
+                if here
+                else (bench.put("fixed", fixed), bench.put("moving", moving))
+            )
+            made = (*this, *ready, truth, points)
+        answer = (asked_here if bench.peers is None else bench.run)(key["tool"], made[3], made[4])
         if "failed" not in answer:
             answer["tre"] = error_mm(answer["matrix"], made[5], made[6])
         ledger.add(key, **answer)
         said = answer.get("failed") or f"TRE {answer['tre']:.3f} mm, {answer['cpu']:.2f} CPU-s"
         print(f"{ledger.rows[-1]['key']}: {said} {answer.get('verdict', '')}", flush=True)
+
+
+def asked_here(tool: str, fixed: Volume, moving: Volume) -> dict[str, Any]:
+    """Run one of ours in this process."""
+    return answer_of(fixed, moving, {"settings": OURS[tool]})
