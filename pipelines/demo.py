@@ -21,7 +21,7 @@ from medfuse.record import Record
 from medfuse.study import Quality, Study
 from medfuse.transform import Transform
 from medfuse.volume import LabelMap
-from pipelines.output_folder import PAGE, output_folder
+from pipelines.output_folder import PAGE, Announce, output_folder, unannounced
 from pipelines.register_case import Case, run_case
 
 FIXED = "T1"
@@ -47,9 +47,11 @@ def run_demo(
     overwrite: bool = False,
     seed: int = 0,
     progress: Progress = silent,
+    announce: Announce = unannounced,
 ) -> Demonstration:
     """Make a head in ``out``, align its T2, CT and PET with its T1, and measure the error.
 
+    ``announce`` is told of each folder that temporary files may lie in.
     Raises ``OutputError`` where ``out`` holds something and ``overwrite`` is off; only what an
     earlier demonstration made is replaced.
     """
@@ -68,7 +70,7 @@ def run_demo(
     record = Record("demo", seed=seed)
     for name, volume in study.volumes.items():
         record.add_input(name, volume)
-    with output_folder(home / RESULTS, overwrite=overwrite) as folder:
+    with output_folder(home / RESULTS, overwrite=overwrite, announce=announce) as folder:
         case = Case(study, FIXED, seed=seed, allow_fail=True)
         record.settings = settings_.dump(case.settings)
         folder.reserve(case.moving)

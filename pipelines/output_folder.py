@@ -37,6 +37,13 @@ def check_name(name: str) -> str:
     return name
 
 
+Announce = Callable[[Path, bool], None]  # of a folder, and whether it is new
+
+
+def unannounced(folder: Path, new: bool) -> None:
+    """Tell nobody: the default."""
+
+
 @dataclass(frozen=True)
 class OutputFolder:
     """A locked ``folder`` and the hidden ``stage`` inside it, where results are made."""
@@ -109,17 +116,18 @@ def output_folder(
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    announce: Callable[[Path], None] = lambda _: None,
+    announce: Announce = unannounced,
 ) -> Iterator[OutputFolder]:
     """Make (where it is missing), check and lock a folder of results; yield it with its stage.
 
-    ``announce`` is told of the folder before anything is made in it. On leaving, the stage is
-    removed, and the folder too where it was made here and is empty. Raises ``OutputError``: not
-    a folder, its parent is missing or cannot be written (S5), locked by another run (S7).
+    ``announce`` is told of the folder, and whether it is new, before anything is made in it. On
+    leaving, the stage is removed, and the folder too where it was made here and is empty. Raises
+    ``OutputError``: not a folder, its parent is missing or cannot be written (S5), locked by
+    another run (S7).
     """
     folder = Path(os.path.abspath(path))  # noqa: PTH100 - a leading "~" is a name here
     new = _make(folder)
-    announce(folder)
+    announce(folder, new)
     try:
         with folder_lock(folder):
             stage = folder / f".partial-{os.getpid()}"

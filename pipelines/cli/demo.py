@@ -39,7 +39,7 @@ def command(
 
     worker.announce(out)
     with terminal.listener() as progress:
-        made = run_demo(out, overwrite=overwrite, progress=progress)
+        made = run_demo(out, overwrite=overwrite, progress=progress, announce=worker.announce)
     for name, quality in made.quality.items():
         reasons = f" ({'; '.join(quality.reasons)})" if quality.reasons else ""
         terminal.say(f"{name}: {quality.verdict}, true error {made.error_mm[name]:.2f} mm{reasons}")

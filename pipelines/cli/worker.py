@@ -34,14 +34,15 @@ class _Stop(BaseException):
         self.number = number
 
 
-def announce(folder: str | os.PathLike[str]) -> None:
+def announce(folder: str | os.PathLike[str], made: bool = False) -> None:
     """Tell the parent that temporary files of this process may lie in ``folder``.
 
-    They are named ``.<pid>-*`` or ``.partial-<pid>*``, and a lock holds the pid. Does nothing
-    where there is no parent.
+    They are named ``.<pid>-*`` or ``.partial-<pid>*``, and a lock holds the pid; ``made``
+    says that the folder itself is new. Does nothing where there is no parent.
     """
     if _news:
-        os.write(_news[0], os.fsencode(os.path.abspath(folder)) + b"\0")  # noqa: PTH100
+        mark = b"+" if made else b" "
+        os.write(_news[0], mark + os.fsencode(os.path.abspath(folder)) + b"\0")  # noqa: PTH100
 
 
 def supervise(work: Callable[[], int], report: Callable[[str], None]) -> int:
@@ -147,12 +148,15 @@ def _clean(child: int, news: int) -> None:
     with contextlib.suppress(BlockingIOError):
         while part := os.read(news, 1 << 16):
             told += part
-    for folder in {os.fsdecode(name) for name in told.split(b"\0") if name}:
+    for message in {name for name in told.split(b"\0") if name}:
+        folder = os.fsdecode(message[1:])
         with contextlib.suppress(OSError):
             for entry in os.scandir(folder):
                 ours = entry.name.startswith((f".{child}-", f".partial-{child}"))
                 if ours or _is_lock(entry, child):
                     _remove(entry)
+            if message.startswith(b"+"):
+                Path(folder).rmdir()
 
 
 def _is_lock(entry: os.DirEntry[str], child: int) -> bool:

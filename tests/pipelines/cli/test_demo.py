@@ -15,7 +15,7 @@ from tests.end_to_end.conftest import Run
 def test_what_it_says(medfuse: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quality = {"CT": Quality("pass", {}), "PET": Quality("review", {}, ("weak",))}
 
-    def run_demo(out: str, *, overwrite: bool, progress: Any) -> Demonstration:
+    def run_demo(out: str, *, overwrite: bool, progress: Any, announce: Any) -> Demonstration:
         assert (out, overwrite) == ("here", True)
         return Demonstration(quality, {"CT": 0.041, "PET": 0.6}, tmp_path / "page.html", 0)
 

@@ -28,6 +28,8 @@ def report(text):
 sys.exit(worker.supervise(work, report))
 """
 STUCK = """
+    Path("new").mkdir()
+    worker.announce("new", made=True)
     worker.announce(".")
     Path(f".{os.getpid()}-1.part.nii.gz").write_text("half")
     Path(f".partial-{os.getpid()}/CT").mkdir(parents=True)
