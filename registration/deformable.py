@@ -14,7 +14,7 @@ from medfuse import itk, seeds
 from medfuse.geometry import Array64, Geometry
 from medfuse.metrics import folding
 from medfuse.transform import Affine, Displacement, Transform
-from registration.itk_engine import level_image, mask_metric
+from registration.itk_engine import level_image, mask_metric, threads
 from registration.pair import Pair
 from registration.settings import RegisterSettings
 
@@ -31,7 +31,6 @@ def bend(pair: Pair, linear: Affine, settings: RegisterSettings, seed: int) -> T
     mesh = [int(n) for n in np.maximum(1, np.round(extent / (2 * settings.grid_mm)))[::-1]]
     spline = sitk.BSplineTransformInitializer(still, mesh, 3)
     method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(settings.threads)
     method.SetMetricAsMattesMutualInformation(_BINS)
     method.SetMetricSamplingStrategy(method.RANDOM)
     share = min(1.0, _SAMPLES / still.GetNumberOfPixels())
@@ -48,7 +47,8 @@ def bend(pair: Pair, linear: Affine, settings: RegisterSettings, seed: int) -> T
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetMovingInitialTransform(itk.transform(linear))
     method.SetInitialTransformAsBSpline(spline, inPlace=True, scaleFactors=[1, 2])
-    method.Execute(still, level_image(moving.fine))
+    with threads(settings.threads):
+        method.Execute(still, level_image(moving.fine))
     return _unfolded(_sampled(spline, fixed.fine.geometry)).then(linear)
 
 
