@@ -20,8 +20,7 @@ _TOOLS = ("ours", "ours-itk", "elastix", "elastix-header", "greedy", "greedy-hea
 
 def run(bench: Bench, ledger: Ledger, tools: list[str]) -> None:
     """Measure small turns with every tool, any orientation with ours."""
-    peers = any(not tool.startswith("ours") for tool in tools)
-    asked = [tool for tool in _TOOLS if tool in tools or (peers and tool.endswith("-header"))]
+    asked = [tool for tool in _TOOLS if tool.removesuffix("-header") in tools]
     turns.run(bench, ledger, list(_cases("limbs, 15 deg / 20 mm", 15, 20)), asked)
     far = list(_cases("limbs, any orientation", 180, 20))
     turns.run(bench, ledger, far, [tool for tool in asked if tool == "ours"])

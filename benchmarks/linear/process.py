@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from linear.ledger import Ledger
@@ -72,10 +73,33 @@ def _greedy(python: str, folder: Path, name: str) -> tuple[float, float]:
 
 
 def measured(words: list[str]) -> tuple[float, float, int]:
-    """Run a command: CPU-seconds with its children, peak RSS in MB, exit code."""
+    """Run a command: CPU-seconds with its children, peak memory of the largest in MB, exit code."""
+    largest = 0.0
     with subprocess.Popen(
         words, env=one_thread(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        _, status, used = os.wait4(process.pid, 0)
+        while True:
+            largest = max(largest, *map(_peak_mb, _family(process.pid)))
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)
+            if ended:
+                break
+            time.sleep(0.02)
         process.returncode = os.waitstatus_to_exitcode(status)
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1000, process.returncode
+    return used.ru_utime + used.ru_stime, largest, process.returncode
+
+
+def _family(number: int) -> list[int]:
+    """Return a process and its children."""
+    try:
+        words = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+    except OSError:
+        words = []
+    return [number, *map(int, words)]
+
+
+def _peak_mb(number: int) -> float:
+    try:
+        text = Path(f"/proc/{number}/status").read_text()
+    except OSError:
+        return 0.0
+    return int(text.split("VmHWM:")[1].split()[0]) / 1000 if "VmHWM:" in text else 0.0
