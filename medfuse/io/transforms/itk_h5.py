@@ -78,10 +78,9 @@ def _stored(group: h5py.Group, name: str, budget: int, where: object) -> Stored:
 
     entry = _member(group, (name,), h5py.Group, where)
     kind = None if entry is None else _member(entry, ("TransformType",), h5py.Dataset, where)
-    if entry is None or kind is None or kind.shape not in {(), (1,)}:
+    if entry is None or kind is None:
         raise _damaged(where)
-    word = np.asarray(kind[()]).ravel()[0]
-    text = word.decode("ascii", "replace") if isinstance(word, bytes) else str(word)
+    text = _word(kind, where)
     if check_kind(text, where) == "CompositeTransform":
         return Stored(text, np.zeros(0), np.zeros(0))
     fixed = _numbers(_member(entry, _FIXED, h5py.Dataset, where), 18, where)
@@ -91,6 +90,20 @@ def _stored(group: h5py.Group, name: str, budget: int, where: object) -> Stored:
         limit = min(3 * shape[0] * shape[1] * shape[2], budget)
     parameters = _numbers(_member(entry, _PARAMETERS, h5py.Dataset, where), limit, where)
     return Stored(text, parameters, fixed)
+
+
+def _word(data: h5py.Dataset, where: object) -> str:
+    """Return the one word of a dataset, once it is known to hold a string: else HDF5 may crash."""
+    import h5py
+
+    held = h5py.check_string_dtype(data.dtype)
+    stored = data.id.get_type()
+    if held is None or data.shape not in {(), (1,)} or data.is_virtual or data.external:
+        raise _damaged(where)
+    if stored.get_class() != h5py.h5t.STRING or data.dtype.itemsize > 200:
+        raise _damaged(where)
+    word = np.asarray(data[()]).ravel()[0]
+    return word.decode("ascii", "replace") if isinstance(word, bytes) else str(word)
 
 
 def _numbers(data: h5py.Dataset | None, limit: int, where: object) -> Any:

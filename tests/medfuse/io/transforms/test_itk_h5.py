@@ -126,6 +126,30 @@ def test_links_out_of_the_file_are_refused(tmp_path: Path) -> None:
         assert caught.value.id == "X5"
 
 
+@pytest.mark.parametrize(
+    "dtype", [h5py.vlen_dtype(np.float64), h5py.vlen_dtype(np.int32), "f8", "i4"], ids=str
+)
+def test_a_kind_that_is_no_word_is_refused_unread(tmp_path: Path, dtype: object) -> None:
+    """HDF5 can crash where a damaged type says that the word is something else."""
+    path = write_transform(TRANSFORMS["affine"], tmp_path / "t.h5")
+    with h5py.File(path, "r+") as file:
+        entry = file["TransformGroup/0"]
+        del entry["TransformType"]
+        entry.create_dataset("TransformType", (1,), dtype)
+    with pytest.raises(InputError) as caught:
+        read_transform(path)
+    assert caught.value.id == "X5"
+
+
+def test_a_kind_of_fixed_length_is_read(tmp_path: Path) -> None:
+    path = write_transform(TRANSFORMS["affine"], tmp_path / "t.h5")
+    with h5py.File(path, "r+") as file:
+        entry = file["TransformGroup/0"]
+        del entry["TransformType"]
+        entry["TransformType"] = np.array([b"AffineTransform_double_3_3"])
+    assert np.allclose(read_transform(path).map(POINTS), TRANSFORMS["affine"].map(POINTS))
+
+
 def test_a_few_bytes_cannot_declare_terabytes(tmp_path: Path) -> None:
     path = write_transform(TRANSFORMS["field"], tmp_path / "t.h5")
     with h5py.File(path, "r+") as file:
