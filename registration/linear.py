@@ -98,7 +98,12 @@ def refine(
     settled = climb(
         blurred, pair.turned(start.moving_from_fixed), iterations=10, radius=fixed.radius
     )
-    measure = Measure.between((fixed, fixed.fine), (moving, moving.fine), points, bins=_BINS)
+    # uptake is blurred and proportional: plain values and a broader histogram serve PET better
+    pet = "PET" in (pair.fixed.modality.name, pair.moving.modality.name)
+    ranks, sigma = (0.0, 2.0) if pet else (0.25, 1.0)
+    measure = Measure.between(
+        (fixed, fixed.fine), (moving, moving.fine), points, bins=_BINS, sigma=sigma, ranks=ranks
+    )
     found = climb(measure, settled.matrix, iterations=15, radius=fixed.radius)
     if settings.transform != "rigid":
         found = climb(measure, found.matrix, freedom="affine", iterations=40, radius=fixed.radius)

@@ -44,9 +44,10 @@ class Measure:
         *,
         bins: int = 40,
         sigma: float = 1.0,
+        ranks: float = 0.25,
     ) -> Measure:
         """Return the measure on ``points`` (fixed LPS mm) at the two levels."""
-        values = fixed[0].in_bins(fixed[1], bins)
+        values = fixed[0].in_bins(fixed[1], bins, ranks=ranks)
         at = np.clip(fixed[1].geometry.voxel(points).T, 0, np.array(values.shape)[:, None] - 1)
         samples = map_coordinates(values, at, order=1, mode="nearest")
         level = moving[1]
@@ -59,7 +60,7 @@ class Measure:
         return cls(
             points,
             np.rint(samples).astype(np.intp),
-            moving[0].in_bins(level, bins),
+            moving[0].in_bins(level, bins, ranks=ranks),
             level,
             weight,
             bins,
