@@ -63,7 +63,7 @@ FIGURES: dict[str, tuple[str, str, str]] = {
     "stability_mm": (
         "Stability: how far apart two halves of the samples place the scan",
         "mm",
-        "below 2 mm",
+        "below 3 mm",
     ),
     "inverse_consistency_mm": ("Consistency: forward and back again", "mm", "below 1 mm"),
     "folding": ("Folded voxels in the body", "%", "0"),
