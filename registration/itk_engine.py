@@ -91,9 +91,9 @@ def threads(count: int) -> Iterator[None]:
 
 def mask_metric(method: sitk.ImageRegistrationMethod, fixed: Prepared, moving: Prepared) -> None:
     """Let samples count on the rim of the fixed foreground, and inside a moving mask, alone."""
-    method.SetMetricFixedMask(_mask_image(fixed.middle, fixed.rim))
+    method.SetMetricFixedMask(mask_image(fixed.middle, fixed.rim))
     if moving.mask is not None:
-        method.SetMetricMovingMask(_mask_image(moving.middle, moving.mask))
+        method.SetMetricMovingMask(mask_image(moving.middle, moving.mask))
 
 
 def level_image(level: Level) -> sitk.Image:
@@ -101,7 +101,8 @@ def level_image(level: Level) -> sitk.Image:
     return _image(level.array, level)
 
 
-def _mask_image(level: Level, mask: Mask) -> sitk.Image:
+def mask_image(level: Level, mask: Mask) -> sitk.Image:
+    """Return a mask on the grid of a level as a SimpleITK image of zeros and ones."""
     return _image(mask.astype(np.uint8), level)
 
 
