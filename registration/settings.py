@@ -19,7 +19,7 @@ class RegisterSettings:
     start: Literal["auto", "header", "search"] = "auto"  # where the pose is looked for
     threads: int = 1  # 1: the same bytes every time
     spacing: float = 1.5  # finest sampling of the linear engines, mm
-    grid_mm: float = 20.0  # control point spacing of the deformable stage, mm
+    grid_mm: float = 40.0  # control point spacing of the deformable stage, mm
 
     def __post_init__(self) -> None:
         """Refuse contradictions."""
