@@ -118,7 +118,7 @@ def test_labels_on_the_grid_of_nothing_are_refused() -> None:
 
 
 def test_a_name_that_is_not_there_is_refused_with_those_that_are(study: Study) -> None:
-    with pytest.raises(UsageError, match="'T2'.*CT, T1, PET"):
+    with pytest.raises(UsageError, match=r"'T2'.*CT, T1, PET"):
         align(study, fixed="T2")
     with pytest.raises(UsageError, match="no volume"):
         align(Study("case", {}))

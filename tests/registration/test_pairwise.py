@@ -18,7 +18,7 @@ from medfuse.phantom.cohort import Motion
 from medfuse.phantom.cohort import pair as phantom_pair
 from medfuse.transform import IDENTITY, Affine, Chain, Displacement
 from medfuse.volume import Volume
-from registration import Registration, RegisterSettings, register
+from registration import RegisterSettings, Registration, register
 from tests.registration import toy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,7 +150,7 @@ def test_steps_are_reported_in_order(near: Volume) -> None:
 
 
 def test_what_cannot_be_asked_for_is_refused_before_any_work(near: Volume) -> None:
-    with pytest.raises(UsageError, match="unknown engine 'elastix'.*mi, itk"):
+    with pytest.raises(UsageError, match=r"unknown engine 'elastix'.*mi, itk"):
         register(toy.still("T1"), near, settings=RegisterSettings(engine="elastix"))
     field = Displacement(np.zeros((3, 2, 2, 2)), Geometry((2, 2, 2), np.eye(4)))
     for start in (field, Chain((field, IDENTITY))):
