@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 
 import numpy as np
@@ -20,6 +22,7 @@ from tests.registration import toy
 TRUTH = toy.motion((2, -1, 2), 25, (5, 17, -9))
 START = toy.motion((1, 1, -1), 2, (1.5, -1, 1)).then(TRUTH)  # as near as a search ends
 RNG = np.random.default_rng
+Once = Callable[[str, str], Refined]
 
 
 @pytest.fixture(params=list(ENGINES))
@@ -42,6 +45,12 @@ def function(name: str) -> Engine:
     return getattr(import_module(module), verb)  # type: ignore[no-any-return]
 
 
+@pytest.fixture(scope="module")
+def once(pairs: dict[str, Pair]) -> Once:
+    """Return what an engine makes of a pair, computed once for all tests that only look."""
+    return cache(lambda engine, name: refined(engine, pairs[name]))
+
+
 def refined(name: str, pair: Pair, *, seed: int = 1, **options: object) -> Refined:
     assert isinstance(START, Affine)
     wanted = RegisterSettings(engine=name, **options)  # type: ignore[arg-type]
@@ -55,30 +64,30 @@ def test_the_table_names_functions_of_one_shape(engine: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["T2", "CT", "PET"])
-def test_a_known_motion_is_found(engine: str, pairs: dict[str, Pair], name: str) -> None:
+def test_a_known_motion_is_found(engine: str, once: Once, name: str) -> None:
     assert toy.errors(START, TRUTH).mean() > 1.5
-    found = refined(engine, pairs[name])
+    found = once(engine, name)
     assert toy.errors(found.transform, TRUTH).max() < 1
     assert found.transform.is_rigid
     assert np.isfinite(found.similarity)
 
 
-def test_points_go_from_fixed_to_moving(engine: str, pairs: dict[str, Pair]) -> None:
-    found = refined(engine, pairs["T2"]).transform
+def test_points_go_from_fixed_to_moving(engine: str, once: Once) -> None:
+    found = once(engine, "T2").transform
     lesion = np.array([toy.PARTS[10][0]], dtype=float)  # in the fixed head
     assert np.linalg.norm(found.map(lesion) - TRUTH.map(lesion)) < 1
     assert np.linalg.norm(found.inverse().map(lesion) - TRUTH.map(lesion)) > 20
 
 
-def test_the_seed_decides_every_byte(engine: str, pairs: dict[str, Pair]) -> None:
-    one, two = (refined(engine, pairs["T2"], seed=5).transform for _ in range(2))
+def test_the_seed_decides_every_byte(engine: str, pairs: dict[str, Pair], once: Once) -> None:
+    one, two = once(engine, "T2").transform, refined(engine, pairs["T2"]).transform
     assert one.moving_from_fixed.tobytes() == two.moving_from_fixed.tobytes()
     other = refined(engine, pairs["T2"], seed=6).transform
     assert toy.errors(one, other).mean() < 0.5
 
 
-def test_threads_change_next_to_nothing(engine: str, pairs: dict[str, Pair]) -> None:
-    one = refined(engine, pairs["T2"]).transform
+def test_threads_change_next_to_nothing(engine: str, pairs: dict[str, Pair], once: Once) -> None:
+    one = once(engine, "T2").transform
     two = refined(engine, pairs["T2"], threads=2).transform
     assert toy.errors(one, two).max() < 0.01
 
@@ -90,7 +99,6 @@ def test_stretch_is_found_where_it_is_asked_for(engine: str) -> None:
     pair = Pair.of(toy.still("T1"), toy.scan("T2", truth, grid=toy.around(truth)))
     found = refined(engine, pair, transform="affine").transform
     assert toy.errors(found, truth).mean() < 0.6
-    assert refined(engine, pair).transform.is_rigid
 
 
 def test_the_smaller_volume_may_be_either(engine: str) -> None:
