@@ -49,6 +49,8 @@ def supervise(work: Callable[[], int], report: Callable[[str], None]) -> int:
     """Run ``work`` in a child and return its exit code; ``report`` says how it ended otherwise."""
     lifeline, alive = os.pipe()  # closes when the parent is gone, whatever ended it
     news, announced = os.pipe()
+    # a signal waits until each process has said what to do with it
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     child = os.fork()
     if child == 0:
         os.close(alive)
@@ -60,6 +62,7 @@ def supervise(work: Callable[[], int], report: Callable[[str], None]) -> int:
     try:
         for number in _SIGNALS:
             signal.signal(number, _interrupt)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         _, status = os.waitpid(child, 0)
     except _Stop as stop:
         _end(child, stop.number)
@@ -95,6 +98,7 @@ def _work(work: Callable[[], int], lifeline: int) -> NoReturn:
     try:
         for number in _SIGNALS:
             signal.signal(number, stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         _die_with_parent(lifeline)
         code = work()
     except KeyboardInterrupt:

@@ -45,11 +45,28 @@ POLITE = """
         Path("tidied").touch()
 """
 
+LATE = """
+fork = os.fork
 
-def started(folder: Path, work: str) -> subprocess.Popen[str]:
+def late():
+    child = fork()
+    if child:
+        time.sleep(1)  # the parent gets its turn long after the child has begun
+    return child
+
+os.fork = late
+sys.exit(worker.supervise("""
+
+
+def started(folder: Path, work: str, *, late: bool = False) -> subprocess.Popen[str]:
     """Start supervised work in ``folder`` and wait until it is in the middle of it."""
+    script = START.format(work=work)
     running = subprocess.Popen(
-        [sys.executable, "-c", START.format(work=work)],
+        [
+            sys.executable,
+            "-c",
+            script.replace("sys.exit(worker.supervise(", LATE) if late else script,
+        ],
         cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
@@ -92,6 +109,18 @@ def test_S8_work_that_can_answer_tidies_up_itself(tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=20)
     assert running.returncode == 130
+    assert (tmp_path / "tidied").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_S8_a_signal_between_the_two_processes_is_not_lost(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    running = started(tmp_path, POLITE, late=True)
+    running.send_signal(number)
+    _, said = running.communicate(timeout=20)
+    assert running.returncode == code
+    assert len(said.splitlines()) == 1
     assert (tmp_path / "tidied").exists()
 
 
