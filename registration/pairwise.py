@@ -86,7 +86,11 @@ def _pose(
     if settings.start != "header" and _margin(found, chosen) < _SECOND_ROUND:
         found = search(pair, settings.start, SECOND, seed + 1)
         chosen = _chosen(found)
-    return chosen.climbed.matrix, tuple(c.climbed.matrix for c in found if c is not chosen)
+    rivals = [candidate for candidate in found if candidate is not chosen]
+    if settings.start == "header":
+        # a wrong header has no rival near it: whoever judges must have looked everywhere
+        rivals += search(pair, "search", FIRST, seed)
+    return chosen.climbed.matrix, tuple(rival.climbed.matrix for rival in rivals)
 
 
 def _chosen(found: list[Candidate]) -> Candidate:
