@@ -57,15 +57,15 @@ def main() -> None:
                           "mismatched": mismatched, "deformable": deformable}[part]  # fmt: skip
                 module.run(bench, ledger, tools)
     if asked.table or not asked.part:
-        print(report(ledger))
+        print(report(ledger, asked.first_seed))
 
 
-def report(ledger: Ledger) -> str:
-    """Return all tables that the ledger can fill."""
+def report(ledger: Ledger, first: int = 0) -> str:
+    """Return all tables that the ledger can fill; heads from seed ``first`` on."""
     parts = {row["part"] for row in ledger.rows}
     text = []
     if "heads" in parts:
-        text.append("### Made heads\n\n" + tables.heads(ledger))
+        text.append("### Made heads\n\n" + tables.heads(ledger, first))
     titles = {
         "adapters": "Adapters, on a known motion",
         "real": "Real scans",

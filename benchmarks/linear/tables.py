@@ -18,9 +18,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def heads(ledger: Ledger) -> str:
-    """Return the table of made heads, and the ratios to greedy on shared pairs."""
-    rows = list(ledger.select(part="heads"))
+def heads(ledger: Ledger, first: int = 0) -> str:
+    """Return the table of made heads from seed ``first`` on, and the ratios to greedy."""
+    rows = [row for row in ledger.select(part="heads") if row["seed"] >= first]
     groups = sorted(
         {(row["t1_mm"], row["set"], row["tool"]) for row in rows}, key=lambda g: (g[0], g[1], g[2])
     )
@@ -31,7 +31,8 @@ def heads(ledger: Ledger) -> str:
                       _each(mine, "tre", _middle_and_worst), _each(mine, "cpu", _spread),
                       _worst(mine, "rss"), _verdicts(mine), str(_silent(mine, "tre"))])  # fmt: skip
     text = table(
-        ["set, T1", "tool", "seeds", "success", "TRE mm CT / PET / T2: median (worst)",
+        ["set, T1", "tool", "seeds CT / PET / T2", "success",
+         "TRE mm CT / PET / T2: median (worst)",
          "CPU-s CT / PET / T2: median (range)", "RSS MB", "pass/review/fail", "silently wrong"],
         lines,
     )  # fmt: skip
@@ -88,8 +89,10 @@ def _said(value: object) -> str:
 
 
 def _seeds(rows: list[Row]) -> str:
+    """Return how many seeds each of CT, PET, T2 had, and which lie between."""
     seeds = sorted({row["seed"] for row in rows})
-    return f"{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
+    counts = [len({r["seed"] for r in rows if r["modality"] == m}) for m in ("CT", "PET", "T2")]
+    return f"{' / '.join(map(str, counts))} of {seeds[0]}-{seeds[-1]}"
 
 
 def _success(rows: list[Row], name: str) -> str:
