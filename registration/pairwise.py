@@ -23,6 +23,7 @@ ENGINES = {"mi": "registration.linear:refine", "itk": "registration.itk_engine:r
 
 _DEFAULTS = RegisterSettings()
 _HEADER_RULE = 1.2  # a pose far from the header's must hold so many times its information
+_ROUNDING = 1e-3  # stretch that a text file's digits may bring into a rotation
 _SECOND_ROUND = 1.12  # a margin below this is looked at again with more effort
 
 Engine = Callable[[Pair, Affine, RegisterSettings, np.random.Generator], Refined]
@@ -42,8 +43,8 @@ def register(
 
     ``masks`` (fixed, moving) say where samples count; ``start`` replaces the search. The result
     comes back also where its verdict is *fail*. Raises ``InputError`` for volumes that cannot be
-    registered (see ``Pair.of``) and ``UsageError`` for an unknown engine or a start that is not
-    linear.
+    registered (see ``Pair.of``) and ``UsageError`` for an unknown engine, a start that is not
+    linear, or one that stretches or mirrors where the result must not.
     """
     refine = _engine(settings.engine)
     pair = Pair.of(fixed, moving, masks, spacing=settings.spacing)
@@ -77,10 +78,8 @@ def _pose(
 ) -> tuple[Array64, tuple[Array64, ...]]:
     """Return the pose to refine and its rivals, ``outer_from_inner`` (4, 4)."""
     if start is not None:
-        if not isinstance(start, Affine):
-            raise UsageError("the start must be one linear transform", hint="give a .tfm file")
-        rivals = search(pair, "auto", FIRST, seed)
-        return pair.turned(start.moving_from_fixed), tuple(rival.climbed.matrix for rival in rivals)
+        begun = pair.turned(_started(start, settings))
+        return begun, tuple(other.climbed.matrix for other in search(pair, "auto", FIRST, seed))
     found = search(pair, settings.start, FIRST, seed)
     chosen = _chosen(found)
     if settings.start != "header" and _margin(found, chosen) < _SECOND_ROUND:
@@ -91,6 +90,22 @@ def _pose(
         # a wrong header has no rival near it: whoever judges must have looked everywhere
         rivals += search(pair, "search", FIRST, seed)
     return chosen.climbed.matrix, tuple(rival.climbed.matrix for rival in rivals)
+
+
+def _started(start: Transform, settings: RegisterSettings) -> Array64:
+    """Return the matrix of a start that can be kept to what was asked for, (4, 4)."""
+    if not isinstance(start, Affine):
+        raise UsageError("the start must be one linear transform", hint="give a .tfm file")
+    matrix = start.moving_from_fixed.copy()
+    if settings.transform == "rigid":
+        left, stretch, right = np.linalg.svd(matrix[:3, :3])
+        if np.abs(stretch - 1).max() > _ROUNDING or np.linalg.det(matrix[:3, :3]) < 0:
+            raise UsageError(
+                "the start stretches or mirrors, a rigid transform may not",
+                hint="use --transform affine, or give a rigid start",
+            )
+        matrix[:3, :3] = left @ right
+    return matrix
 
 
 def _chosen(found: list[Candidate]) -> Candidate:

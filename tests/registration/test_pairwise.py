@@ -204,3 +204,31 @@ def test_a_believable_head_is_found(body: Anatomy, name: str, motion: Motion) ->
     made = register(fixed, moving)
     assert target_registration_error(made.transform, truth, points).mean() < 1
     assert made.quality.verdict != "fail"
+
+
+def test_a_wrong_header_never_passes(far: Volume) -> None:
+    # the truth lies half a turn away: near the header there is nothing to compare with
+    made = register(toy.still("T1"), far, settings=RegisterSettings(start="header"))
+    assert error(made, FAR) > 5
+    assert made.quality.verdict != "pass"
+    assert made.quality.figures["margin"] < 1
+
+
+@pytest.mark.parametrize("engine", ["mi", "itk"])
+def test_a_rigid_result_stays_rigid_from_a_rounded_start(near: Volume, engine: str) -> None:
+    rounded = Affine(np.round(NEAR.moving_from_fixed, 4))
+    made = register(
+        toy.still("T1"), near, start=rounded, settings=RegisterSettings(engine=engine)
+    ).transform
+    assert isinstance(made, Affine)
+    turn = made.moving_from_fixed[:3, :3]
+    assert np.allclose(turn.T @ turn, np.eye(3), atol=1e-6)
+
+
+@pytest.mark.parametrize("change", [(1.1, 1.1, 1.1), (-1.0, 1.0, 1.0)])
+def test_a_start_that_stretches_or_mirrors_is_refused(
+    near: Volume, change: tuple[float, ...]
+) -> None:
+    start = Affine(NEAR.moving_from_fixed @ np.diag([*change, 1.0]))
+    with pytest.raises(UsageError, match="stretches or mirrors"):
+        register(toy.still("T1"), near, start=start)
