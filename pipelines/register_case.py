@@ -23,9 +23,10 @@ from medfuse.progress import Progress, silent
 from medfuse.record import Record
 from medfuse.resampling import Interpolation, resample
 from medfuse.study import AlignedStudy, Quality, Study
-from medfuse.transform import Affine, Transform
+from medfuse.transform import IDENTITY, Affine, Transform
 from medfuse.volume import LabelMap, Volume
 from pipelines.output_folder import PAGE, RECORD, OutputFolder
+from registration.groupwise import drawn_on
 from registration.pair import Pair
 from registration.pairwise import register
 from registration.settings import RegisterSettings
@@ -140,7 +141,7 @@ def run_case(
             volumes,
             transforms,
             quality,
-            labels=_labels(case),
+            labels=_labels(case, transforms, record),
         )
         _page(shown, out.stage / PAGE, record, progress)
     write_text(out.stage / RECORD, record.to_json())
@@ -209,10 +210,17 @@ def settings_document(case: Case, *, start: str, masks: Mapping[str, str]) -> di
     }
 
 
-def _labels(case: Case) -> LabelMap | None:
-    """Return the study's labels on the fixed grid, in the world they share with it."""
+def _labels(case: Case, transforms: Mapping[str, Transform], record: Record) -> LabelMap | None:
+    """Return the study's labels on the fixed grid, moved with the volume they were drawn on."""
     labels = case.study.labels
-    return labels and resample(labels, case.study.volumes[case.fixed].geometry)
+    if labels is None:
+        return None
+    name = drawn_on(case.study, case.fixed)
+    if name is None:
+        record.warn("labels", "C8", "lie on the grid of none of the volumes: not shown")
+        return None
+    onto = case.study.volumes[case.fixed].geometry
+    return resample(labels, onto, transforms.get(name, IDENTITY))
 
 
 def _page(aligned: AlignedStudy, path: Path, record: Record, progress: Progress) -> None:

@@ -76,16 +76,24 @@ def align(
     return AlignedStudy(study, name, base.geometry, volumes, transforms, quality, labels=labels)
 
 
+def drawn_on(study: Study, fixed: str) -> str | None:
+    """Return the volume whose grid the study's labels lie on, the fixed one first, or None."""
+    labels = study.labels
+    for name in (fixed, *study.volumes):
+        if labels is not None and study.volumes[name].geometry.same_grid(labels.geometry):
+            return name
+    return None
+
+
 def _labels(
     study: Study, fixed: str, onto: Geometry, transforms: Mapping[str, Transform]
 ) -> LabelMap | None:
     """Carry the study's labels onto the fixed grid with the volume that they were drawn on."""
     if study.labels is None:
         return None
-    drawn_on = [fixed, *transforms]
-    for name in drawn_on:
-        if study.volumes[name].geometry.same_grid(study.labels.geometry):
-            return resample(study.labels, onto, transforms.get(name, IDENTITY))
+    name = drawn_on(study, fixed)
+    if name is not None:
+        return resample(study.labels, onto, transforms.get(name, IDENTITY))
     raise GeometryError(
         "the label map lies on the grid of none of the volumes",
         where=study.id,

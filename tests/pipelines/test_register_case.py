@@ -115,21 +115,50 @@ def test_a_deformable_answer_is_written_as_h5(
     assert record["figures"]["CT"] == {"margin": None}
 
 
-def test_labels_come_along_onto_the_page(
-    answers: dict[str, Quality], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn = {}
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """What the page is given, in place of a page."""
+    given: dict[str, object] = {}
 
     def write_page(aligned: object, path: Path, *, labels: LabelMap, record: dict) -> None:
-        drawn.update(labels=labels, record=record)
+        given.update(labels=labels, record=record)
         path.touch()
 
     monkeypatch.setattr("pipelines.reporting.page.write_page", write_page)
-    given = case()
-    coarse = given.study.volumes["CT"].geometry.respace((9, 9, 9))
-    labels = LabelMap(np.ones(coarse.shape), coarse)
-    study = Study("case", given.study.volumes, labels=labels)
-    with output_folder(tmp_path / "out") as folder:
-        run_case(Case(study, "T1"), folder, Record("register"))
-    assert drawn["labels"].geometry.same_grid(given.study.volumes["T1"].geometry)
-    assert "run" not in drawn["record"]
+    return given
+
+
+def shown(labels: LabelMap, folder: Path) -> None:
+    """Run the case with these labels."""
+    study = Study("case", case().study.volumes, labels=labels)
+    with output_folder(folder) as out:
+        run_case(Case(study, "T1"), out, Record("register"))
+
+
+@pytest.mark.parametrize("name", ["T1", "CT"])
+def test_labels_move_onto_the_page_with_the_scan_that_they_were_drawn_on(
+    answers: dict[str, Quality], drawn: dict[str, object], tmp_path: Path, name: str
+) -> None:
+    grid = volume(name).geometry
+    at = np.round(np.array(grid.shape) / 2)
+    array = np.zeros(grid.shape)
+    array[tuple(at.astype(int))] = 1
+    shown(LabelMap(array, grid), tmp_path / "out")
+    labels = drawn["labels"]
+    assert isinstance(labels, LabelMap)
+    assert labels.geometry.same_grid(volume("T1").geometry)
+    # a moving point is the fixed one and the shift that the answers know, RAS to LPS
+    shift = np.array(heads.SHIFT) * (-1, -1, 1) * (name == "CT")
+    found = labels.geometry.world(np.argwhere(labels.array).mean(axis=0))
+    assert np.abs(found - (grid.world(at) - shift)).max() <= heads.SPACING
+    assert "run" not in drawn["record"]  # type: ignore[operator]
+
+
+def test_C8_labels_on_the_grid_of_nothing_are_not_shown(
+    answers: dict[str, Quality], drawn: dict[str, object], tmp_path: Path
+) -> None:
+    coarse = volume("CT").geometry.respace((9, 9, 9))
+    shown(LabelMap(np.ones(coarse.shape), coarse), tmp_path / "out")
+    assert drawn["labels"] is None
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert [(one["volume"], one["id"]) for one in record["warnings"]] == [("labels", "C8")]
