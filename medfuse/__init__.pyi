@@ -19,6 +19,8 @@ from medfuse.io.volumes import read_labels as read_labels
 from medfuse.io.volumes import read_volume as read_volume
 from medfuse.io.volumes import write_labels as write_labels
 from medfuse.io.volumes import write_volume as write_volume
+from medfuse.metrics.scores import Scores as Scores
+from medfuse.metrics.scores import score as score
 from medfuse.modality import MODALITIES as MODALITIES
 from medfuse.modality import Modality as Modality
 from medfuse.phantom.cohort import write_phantom as write_phantom

@@ -1,4 +1,4 @@
-"""Numbers that compare: errors of alignment in mm, and folding of a displacement field."""
+"""Numbers that compare alignments: errors in mm, and folding of a displacement field."""
 
 from __future__ import annotations
 
