@@ -1,4 +1,4 @@
-"""Nouns made of nouns: one patient's visit as it came, and the same on one grid with verdicts."""
+"""Nouns made of nouns: a visit as it came, the same on one grid with verdicts, and many visits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from medfuse.errors import GeometryError, UsageError
+from medfuse import seeds
+from medfuse.errors import GeometryError, InputError, UsageError
 from medfuse.geometry import Geometry
+from medfuse.modality import MODALITIES
 from medfuse.transform import Transform
 from medfuse.volume import Array32, LabelMap, Volume
 
@@ -98,3 +100,116 @@ class AlignedStudy:
             if name in self.volumes:
                 array[row], present[row] = self.volumes[name].array, True
         return array, present
+
+
+Role = Literal["", "train", "validate", "test"]
+_ORDER = tuple(MODALITIES)
+
+
+@dataclass(frozen=True)
+class StudyEntry:
+    """One visit of one patient as paths: what a row of a manifest says, nothing opened.
+
+    ``volumes`` maps modality names to absolute paths (options may ride on them, ``PATH:volume=0``);
+    a modality that was not scanned is not in it. ``labels`` and ``report`` are paths or None,
+    ``role`` is what the manifest wants the visit used for (empty: whatever a split draws).
+    """
+
+    subject: str
+    visit: str = ""
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    labels: str | None = None
+    report: str | None = None
+    role: Role = ""
+
+    def __post_init__(self) -> None:
+        """Put the modalities in their one order and freeze the mapping."""
+        known = [name for name in _ORDER if name in self.volumes]
+        names = known + sorted(set(self.volumes) - set(known))
+        ordered = {name: self.volumes[name] for name in names}
+        object.__setattr__(self, "volumes", MappingProxyType(ordered))
+
+    @property
+    def id(self) -> str:
+        """The visit's name in results: the subject's, with the visit's behind it if it has one."""
+        return f"{self.subject}_{self.visit}" if self.visit else self.subject
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which visits (their ids) a network learns from, and on which it is watched."""
+
+    train: tuple[str, ...]
+    validate: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Many visits as paths and ids, not pixels, in the order of their manifest.
+
+    Raises ``InputError`` where a visit is listed twice (C5), or one patient's visits have
+    different roles (C6).
+    """
+
+    studies: tuple[StudyEntry, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse visits listed twice, and patients on both sides of a split."""
+        seen: set[tuple[str, str]] = set()
+        roles: dict[str, Role] = {}
+        for entry in self.studies:
+            if (entry.subject, entry.visit) in seen:
+                visit = f", visit {entry.visit!r}" if entry.visit else ""
+                raise InputError(
+                    f"subject {entry.subject!r}{visit} is listed twice",
+                    hint="list each visit once; tell several visits apart in the column visit",
+                    id="C5",
+                )
+            seen.add((entry.subject, entry.visit))
+            if roles.setdefault(entry.subject, entry.role) != entry.role:
+                raise InputError(
+                    f"subject {entry.subject!r} is in more than one part of the split",
+                    hint="give all visits of a patient the same split",
+                    id="C6",
+                )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Every modality that some visit has, in the one order."""
+        found = {name for entry in self.studies for name in entry.volumes}
+        known = [name for name in _ORDER if name in found]
+        return (*known, *sorted(found - set(known)))
+
+    @property
+    def test(self) -> tuple[StudyEntry, ...]:
+        """The visits that no training may see."""
+        return tuple(entry for entry in self.studies if entry.role == "test")
+
+    def split(self, seed: int, folds: int) -> tuple[Split, ...]:
+        """Return one ``Split`` a fold: patients, never visits, are drawn; test visits are in none.
+
+        With a ``validate`` role in the manifest there is one split, the manifest's. ``folds`` of 1
+        holds nobody out. Every patient is validated in exactly one fold; the draw depends on the
+        seed and the set of subjects, not on their order. Raises ``UsageError`` where there are
+        fewer patients than folds.
+        """
+        usable = [entry for entry in self.studies if entry.role != "test"]
+        held = [entry.id for entry in usable if entry.role == "validate"]
+        if held or folds == 1:
+            kept = tuple(entry.id for entry in usable if entry.id not in set(held))
+            return (Split(kept, tuple(held)),)
+        drawn = [entry for entry in usable if entry.role != "train"]
+        subjects = sorted({entry.subject for entry in drawn})
+        if folds < 1 or len(subjects) < folds:
+            raise UsageError(
+                f"{len(subjects)} patients cannot be split into {folds} folds",
+                hint="use fewer folds (1: hold nobody out)",
+            )
+        order = seeds.rng(seed, "folds").permutation(len(subjects))
+        fold_of = {subjects[place]: rank % folds for rank, place in enumerate(order)}
+        splits = []
+        for fold in range(folds):
+            out = {entry.id for entry in drawn if fold_of[entry.subject] == fold}
+            kept = tuple(entry.id for entry in usable if entry.id not in out)
+            splits.append(Split(kept, tuple(e.id for e in drawn if e.id in out)))
+        return tuple(splits)

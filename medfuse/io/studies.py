@@ -52,7 +52,7 @@ def read_study(source: PathLike | Scans, *, report: PathLike | None = None) -> S
     if not isinstance(source, (str, os.PathLike)):
         return Study("case", name_volumes(map(read_volume, source)), _report(report))
     folder = _folder(source)
-    scans, maps, report_file = _sorted_files(folder)
+    scans, maps, report_file = sorted_files(folder)
     found = [read_volume(path) for path in scans]
     series, segmentations = _series(folder)
     labels = _labels(maps, segmentations)
@@ -120,7 +120,7 @@ def _folder(source: PathLike) -> Path:
     return folder
 
 
-def _sorted_files(folder: Path) -> tuple[list[Path], list[Path], Path | None]:
+def sorted_files(folder: Path) -> tuple[list[Path], list[Path], Path | None]:
     """Return the volume files, the label maps and the report of a folder, in order of names."""
     scans: list[Path] = []
     maps: list[Path] = []
