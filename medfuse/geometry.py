@@ -182,6 +182,25 @@ class Geometry:
         matrix[:3, 3] = self.centre - middle
         return replace(self, shape=(d, h, w), world_from_voxel=matrix)
 
+    def upright(self) -> Geometry:
+        """Return the same voxels with axes that run to superior, posterior and left (d, h, w).
+
+        Each as closely as the grid allows: axes are swapped and turned round, nothing is
+        interpolated. So one array axis means one side of every patient.
+        """
+        turned = self.orientation[::-1]  # of d, h, w
+        pairs = ("IS", "AP", "RL")
+        order = [next(n for n, code in enumerate(turned) if code in pair) for pair in pairs]
+        matrix = self.world_from_voxel.copy()
+        matrix[:, :3] = self.world_from_voxel[:, order]
+        shape = [self.shape[n] for n in order]
+        for axis, towards in enumerate("SPL"):
+            if turned[order[axis]] != towards:
+                matrix[:3, 3] += matrix[:3, axis] * (shape[axis] - 1)
+                matrix[:3, axis] *= -1
+        d, h, w = shape
+        return replace(self, shape=(d, h, w), world_from_voxel=matrix)
+
     def moved(self, world_from_world: npt.ArrayLike) -> Geometry:
         """Return the same grid carried to another place by a (4, 4) matrix in LPS mm."""
         return replace(

@@ -68,8 +68,8 @@ def fitted(volume: Volume, scheme: Scheme | Mapping[str, Any]) -> Scheme:
     """Return the scheme with the numbers that it takes for ``volume``.
 
     The foreground is what lies above the mean (of the values but the outermost 0.5 % at both
-    ends), as air does not; its median and interquartile range are robust against a lesion, a vessel or a spark. A volume without any
-    contrast gets a scale of 1.
+    ends), as air does not; its median and interquartile range are robust against a lesion, a
+    vessel or a spark. A volume without any contrast gets a scale of 1.
     """
     chosen = _scheme(scheme)
     if chosen.is_fitted:

@@ -214,3 +214,19 @@ def test_a_grid_keeps_its_own_affine() -> None:
     assert grid.origin.tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="read-only"):
         grid.world_from_voxel[0, 0] = 2
+
+
+@FEW
+@given(seed=SEEDS)
+def test_upright_axes_run_to_superior_posterior_and_left(seed: int) -> None:
+    grid = drawn(seed)
+    upright = grid.upright()
+    assert upright.orientation == "LPS"
+    for one, other in zip(_sorted(grid), _sorted(upright), strict=True):
+        assert np.allclose(one, other, atol=1e-6)
+    as_ras = nib.aff2axcodes(upright.to_ras())  # (w, h, d), RAS letters
+    assert as_ras == ("L", "P", "S")
+
+
+def _sorted(grid: Geometry) -> list[list[float]]:
+    return sorted(grid.corners().round(7).tolist())
