@@ -37,6 +37,7 @@ _NOUNS = {
     "InputError": "medfuse.errors",
     "DicomError": "medfuse.errors",
     "GeometryError": "medfuse.errors",
+    "ModelError": "medfuse.errors",
     "QualityRefused": "medfuse.errors",
     "OutputError": "medfuse.errors",
     "ResourceError": "medfuse.errors",

@@ -4,6 +4,7 @@ from medfuse.errors import DicomError as DicomError
 from medfuse.errors import GeometryError as GeometryError
 from medfuse.errors import InputError as InputError
 from medfuse.errors import MedfuseError as MedfuseError
+from medfuse.errors import ModelError as ModelError
 from medfuse.errors import OutputError as OutputError
 from medfuse.errors import QualityRefused as QualityRefused
 from medfuse.errors import Repair as Repair

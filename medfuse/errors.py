@@ -4,7 +4,8 @@
     ├── UsageError          a recipe, option or combination is wrong               exit 2
     ├── InputError          missing, unreadable, truncated, unsafe, wrong kind     exit 3
     │   ├── DicomError      series mixed, slices missing, tags missing             exit 3
-    │   └── GeometryError   singular, not finite, sheared, grids differ            exit 3
+    │   ├── GeometryError   singular, not finite, sheared, grids differ            exit 3
+    │   └── ModelError      model file refused, card and input disagree            exit 3
     ├── QualityRefused      the gate refused: verdicts inside                      exit 4
     ├── OutputError         exists, not writable, disk full, locked, is an input   exit 5
     └── ResourceError       memory, disk or time would not do                      exit 6
@@ -75,6 +76,10 @@ class DicomError(InputError):
 
 class GeometryError(InputError):
     """Raise when a grid or transform is singular, not finite, sheared, or grids differ."""
+
+
+class ModelError(InputError):
+    """Raise when a model file is refused, or what its card asks for is not what came in."""
 
 
 class QualityRefused(MedfuseError):

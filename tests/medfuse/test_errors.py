@@ -17,6 +17,7 @@ CODES = {
     "InputError": 3,
     "DicomError": 3,
     "GeometryError": 3,
+    "ModelError": 3,
     "QualityRefused": 4,
     "OutputError": 5,
     "ResourceError": 6,

@@ -1,0 +1,281 @@
+"""A trained network and its card, and what one does with them: segment an aligned study.
+
+The scans go by name to the network's grid and range, windows sweep over them, and the
+probabilities come back onto the scans' own grid before they are turned into labels: a border is
+as smooth as that grid allows. Research software, not a medical device.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from medfuse import settings
+from medfuse.errors import ModelError, Repair, UsageError
+from medfuse.fusion import combiners, levels, regrid
+from medfuse.fusion.settings import FusionSettings
+from medfuse.fusion.sides import partners
+from medfuse.geometry import Geometry
+from medfuse.intensity import normalise
+from medfuse.modality import MODALITIES
+from medfuse.nets import modelfile
+from medfuse.nets.modelfile import ModelCard
+from medfuse.nets.windows import Windows, sweep
+from medfuse.progress import Progress, silent
+from medfuse.resampling import resample
+from medfuse.study import AlignedStudy
+from medfuse.volume import LabelMap, Volume
+
+_TINY = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Segmenter:
+    """A network ready to answer, and the card that says what it wants and what it finds."""
+
+    network: levels.FusionNetwork
+    card: ModelCard
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How the windows run: their ``overlap`` (share of a side), ``batch``, ``mirror``, ``device``.
+
+    ``mirror`` also looks at the mirrored patient (left and right labels swapped) and takes the
+    mean: twice the time.
+    """
+
+    overlap: float = 0.5
+    batch: int = 1
+    mirror: bool = False
+    device: str = "cpu"
+
+
+def load_segmenter(path: str | Path) -> Segmenter:
+    """Return the segmenter in a ``.mfm`` file.
+
+    Raises ``ModelError`` for a file that is refused (see ``modelfile.load``), and for weights that
+    do not fit the network of the card (M5) or have nothing in common with it (M6).
+    """
+    card, weights = modelfile.load(path)
+    if card.task != "segmentation":
+        raise ModelError(
+            f"is a model for {card.task}", where=path, hint="give a segmenter", id="M5"
+        )
+    network = network_of(card)
+    fill(network, weights, where=path)
+    return Segmenter(network.eval().requires_grad_(False), card)
+
+
+def network_of(card: ModelCard) -> levels.FusionNetwork:
+    """Return the network that a card describes, with its first weights.
+
+    Raises ``ModelError`` (M8) where the card's fusion settings are none.
+    """
+    try:
+        chosen = settings.load(FusionSettings, card.fusion, where="fusion")
+    except UsageError as error:
+        raise ModelError(str(error), id="M8") from None
+    return levels.build(
+        chosen,
+        modalities=len(card.modalities),
+        classes=card.classes,
+        seed=card.seed,
+        activation=card.activation,
+    )
+
+
+def fill(network: torch.nn.Module, weights: Mapping[str, Tensor], *, where: object) -> None:
+    """Put ``weights`` into a network, all of them or none; see ``load_segmenter``."""
+    wanted = network.state_dict()
+    if not set(wanted) & set(weights):
+        what = "none of the weights is one of the network's"
+        raise ModelError(what, where=where, hint="give the file as it was written", id="M6")
+    missing, extra = len(set(wanted) - set(weights)), len(set(weights) - set(wanted))
+    both = set(wanted) & set(weights)
+    odd = sum(wanted[name].shape != weights[name].shape for name in both)
+    if missing or extra or odd:
+        what = (
+            f"weights do not fit the card: {missing} missing, {extra} unknown, {odd} of other size"
+        )
+        raise ModelError(what, where=where, hint="give the file as it was written", id="M5")
+    network.load_state_dict(dict(weights), strict=True)
+
+
+def segment(
+    aligned: AlignedStudy,
+    segmenter: Segmenter | Sequence[Segmenter],
+    *,
+    how: Sweep = Sweep(),
+    progress: Progress = silent,
+) -> LabelMap:
+    """Return the labels of a study on its own grid; several segmenters answer by their mean.
+
+    Warns (``Repair`` M11) of modalities that are missing and go without. Raises ``ModelError``
+    where one is missing that the card requires, or all are (M11), and where several segmenters do
+    not belong together (M5); ``InputError`` where an answer is not finite (M10).
+    """
+    job = _Job.of(aligned, segmenter, how)
+    card = job.cards[0]
+    values, names, matrix = _decoding(card)
+    labels = np.zeros(job.upright.shape, np.uint16)
+    for d, plane in job.planes(progress):
+        labels[d] = values[_scores(plane[:, 0], matrix, card.activation).argmax(dim=0).numpy()]
+    return LabelMap(regrid.turned(labels, job.upright, aligned.geometry), aligned.geometry, names)
+
+
+def probabilities(
+    aligned: AlignedStudy,
+    segmenter: Segmenter | Sequence[Segmenter],
+    *,
+    how: Sweep = Sweep(),
+    progress: Progress = silent,
+) -> dict[str, Volume]:
+    """Return the probability of each label by its name, on the study's grid; as ``segment``."""
+    job = _Job.of(aligned, segmenter, how)
+    card = job.cards[0]
+    skip = card.classes - len(card.labels)  # the background of a softmax
+    made = np.zeros((len(card.labels), *job.upright.shape), np.float32)
+    for d, plane in job.planes(progress):
+        made[:, d] = plane[skip:, 0].numpy()
+    made = regrid.turned(made, job.upright, aligned.geometry)
+    kind = MODALITIES["OTHER"]
+    return {
+        region.name: Volume(part, aligned.geometry, kind, "1")
+        for region, part in zip(card.labels, made, strict=True)
+    }
+
+
+def memory_needed(geometry: Geometry, card: ModelCard, *, how: Sweep = Sweep()) -> int:
+    """Return about how many bytes ``segment`` will hold for a study on ``geometry``."""
+    grid = geometry.upright().respace(card.spacing)
+    voxels = int(np.prod(grid.shape))
+    windows = Windows(card.patch, how.overlap, how.batch)
+    inputs = 4 * len(card.modalities) * (2 * voxels + int(np.prod(geometry.shape)))
+    # a dozen feature maps of the finest scale for each modality are alive at once
+    chosen = settings.load(FusionSettings, card.fusion, where="fusion")
+    finest = int(np.prod(card.patch)) // int(np.prod(chosen.shape.stem))
+    features = 4 * 12 * chosen.widths[0] * finest * len(card.modalities) * how.batch
+    return (
+        inputs
+        + features
+        + windows.held(grid.shape, card.classes)
+        + 4 * int(np.prod(geometry.shape))
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One study made ready for the networks of one answer."""
+
+    networks: tuple[levels.FusionNetwork, ...]
+    cards: tuple[ModelCard, ...]
+    upright: Geometry
+    grid: Geometry
+    x: Tensor  # (M, 1, D, H, W)
+    present: Tensor  # (M,)
+    how: Sweep = field(default_factory=Sweep)
+
+    @classmethod
+    def of(cls, aligned: AlignedStudy, given: Segmenter | Sequence[Segmenter], how: Sweep) -> _Job:
+        """Check that all belongs together, and bring the scans to the network's grid."""
+        chosen = (given,) if isinstance(given, Segmenter) else tuple(given)
+        if not chosen:
+            raise UsageError("no segmenter was given")
+        card = chosen[0].card
+        for other in chosen[1:]:
+            _check_same(card, other.card)
+        names = _usable(aligned, card)
+        upright = aligned.geometry.upright()
+        grid = upright.respace(card.spacing)
+        x = np.zeros((len(card.modalities), 1, *grid.shape), np.float32)
+        for row, name in enumerate(card.modalities):
+            if name in names:
+                placed = resample(aligned.volumes[name], grid)
+                x[row, 0] = normalise(placed, card.intensity.get(name, {})).array
+        present = torch.tensor([name in names for name in card.modalities])
+        cards = tuple(segmenter.card for segmenter in chosen)
+        nets = tuple(segmenter.network for segmenter in chosen)
+        return cls(nets, cards, upright, grid, torch.from_numpy(x), present, how)
+
+    def planes(self, progress: Progress) -> Iterator[tuple[int, Tensor]]:
+        """Yield the probabilities (K, 1, H, W) of each plane of the upright grid."""
+        windows = Windows(self.cards[0].patch, self.how.overlap, self.how.batch)
+        for network in self.networks:
+            network.to(self.how.device).eval()
+        with torch.inference_mode():
+            x = self.x.to(self.how.device)
+            slabs = sweep(x, self._predict, windows, progress=progress)
+            for d, plane in regrid.planes(slabs, self.grid, self.upright):
+                yield d, plane.cpu()
+
+    def _predict(self, x: Tensor) -> Tensor:
+        """Return the mean probabilities (B, K, d, h, w) of all networks, mirrored too if asked."""
+        present = self.present.to(x.device).expand(x.shape[0], -1)
+        card = self.cards[0]
+        names = [region.name for region in card.labels]
+        skip = card.classes - len(names)
+        swap = [*range(skip), *(skip + other for other in partners(names))]
+        total = x.new_zeros(())
+        for network in self.networks:
+            made = combiners.probabilities(network(x, present), card.activation, dim=1)
+            if self.how.mirror:  # w runs from right to left on an upright grid
+                seen = combiners.probabilities(network(x.flip(-1), present), card.activation, dim=1)
+                made = (made + seen.flip(-1)[:, swap]) / 2
+            total = total + made
+        return total / len(self.networks)
+
+
+def _usable(aligned: AlignedStudy, card: ModelCard) -> set[str]:
+    """Return the modalities of the card that the study has; warn or refuse for the rest."""
+    names = set(card.modalities) & set(aligned.volumes)
+    lacking = [name for name in card.modalities if name not in names]
+    needed = [name for name in card.required if name not in names]
+    if needed or not names:
+        what = f"the model needs {', '.join(needed or card.modalities)}, which is missing"
+        raise ModelError(what, hint="give that scan", id="M11")
+    if lacking:
+        what = f"segmented without {', '.join(lacking)}, which the model was trained with"
+        warnings.warn(Repair(what, id="M11"), stacklevel=4)
+    return names
+
+
+def _check_same(one: ModelCard, other: ModelCard) -> None:
+    for name in ("modalities", "labels", "activation", "spacing", "patch", "intensity"):
+        if getattr(one, name) != getattr(other, name):
+            what = f"the models differ in {name}"
+            raise ModelError(what, hint="give the folds of one training", id="M5")
+
+
+def _decoding(card: ModelCard) -> tuple[npt.NDArray[np.uint16], dict[int, str], Tensor]:
+    """Return the label values of the answers, their names, and which channels speak for each.
+
+    For a softmax each class is a value. For regions that overlap, the score of a value is the sum
+    of the log-odds of the regions that hold it: the most probable combination that exists.
+    """
+    if card.activation == "softmax":
+        values = [0, *(region.values[0] for region in card.labels)]
+        names = {region.values[0]: region.name for region in card.labels}
+        return np.array(values, np.uint16), names, torch.eye(len(values))
+    found = sorted({value for region in card.labels for value in region.values})
+    holds = [[float(value in region.values) for region in card.labels] for value in found]
+    names = {}
+    for value in found:
+        holders = [region for region in card.labels if value in region.values]
+        names[value] = min(holders, key=lambda region: len(region.values)).name
+    matrix = torch.tensor([[0.0] * len(card.labels), *holds])
+    return np.array([0, *found], np.uint16), names, matrix
+
+
+def _scores(plane: Tensor, matrix: Tensor, activation: str) -> Tensor:
+    """Return the score (V, H, W) of each label value for probabilities (K, H, W)."""
+    if activation == "softmax":
+        return plane
+    return torch.einsum("vk,khw->vhw", matrix, torch.logit(plane.clamp(_TINY, 1 - _TINY)))
