@@ -233,6 +233,11 @@ def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = Tru
     )
 
 
+def write_content(path: str | os.PathLike[str], payload: bytes) -> Path:
+    """Write bytes, whole or not at all; see ``write_file``."""
+    return write_file(path, lambda made: _put(made, payload))
+
+
 def check_target(target: Path, *, inputs: Iterable[Path] = (), overwrite: bool = True) -> None:
     """Refuse, before any work, a target that cannot or must not be written (``OutputError``)."""
     folder = target.parent

@@ -1,0 +1,150 @@
+"""Visits in memory, as a network sees them: one upright grid, one spacing, one range of values."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medfuse.errors import GeometryError, InputError, Repair
+from medfuse.geometry import Geometry
+from medfuse.intensity import normalise
+from medfuse.io.volumes import read_volume
+from medfuse.progress import Progress, silent
+from medfuse.resampling import resample
+from medfuse.study import StudyEntry
+from medfuse.training.plan import Plan
+from medfuse.training.survey import read_visit_labels
+from medfuse.volume import LabelMap, Volume
+
+_PLACES = 4000  # voxels of each label that a patch may be drawn around
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One visit: ``images`` (M, D, H, W) float16 (absent rows zero), ``present`` (M,), ``codes``.
+
+    ``codes`` (D, H, W) uint8 are those of ``survey.Coding``; ``places`` are voxels (N, 3) of each
+    target that occurs, for drawing patches; ``voxel_ml`` is the volume of one voxel.
+    """
+
+    id: str
+    images: Tensor
+    present: Tensor
+    codes: Tensor
+    places: tuple[np.ndarray, ...]
+    voxel_ml: float
+
+    @property
+    def bytes(self) -> int:
+        """The memory that the case takes."""
+        return self.images.numel() * 2 + self.codes.numel()
+
+
+def load_cases(
+    entries: Sequence[StudyEntry],
+    plan: Plan,
+    *,
+    resample_labels: bool = False,
+    threads: int = 1,
+    progress: Progress = silent,
+) -> list[Case]:
+    """Read and prepare visits, in their order; ``threads`` of them are read at a time.
+
+    Raises ``InputError`` naming the visit: scans of one visit on different grids (C9), labels on
+    another grid unless ``resample_labels`` (C8), a label value that nobody named (C7), none of
+    the plan's modalities.
+    """
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        made = pool.map(lambda e: load_case(e, plan, resample_labels=resample_labels), entries)
+        cases = []
+        for done, case in enumerate(made):
+            progress("preparing visits", done, len(entries))
+            cases.append(case)
+    progress("preparing visits", len(entries), len(entries))
+    return cases
+
+
+def load_case(entry: StudyEntry, plan: Plan, *, resample_labels: bool = False) -> Case:
+    """Read one visit and carry it onto the plan's spacing; see ``load_cases`` for the errors."""
+    volumes = read_scans(entry, plan.names)
+    grid = one_grid(entry, volumes)
+    labels = _placed(entry, read_visit_labels(entry), grid, resample_labels)
+    onto = grid.upright().respace(plan.spacing)
+    codes = plan.coding.encode(labels, entry.labels)
+    codes = resample(LabelMap(codes.astype(np.uint16), grid), onto).array.astype(np.uint8)
+    images = torch.zeros((len(plan.names), *onto.shape), dtype=torch.float16)
+    present = torch.zeros(len(plan.names), dtype=torch.bool)
+    for row, modality in enumerate(plan.modalities):
+        if modality.name in volumes:
+            ready = normalise(resample(volumes[modality.name], onto), modality.scheme)
+            images[row] = torch.from_numpy(ready.array.copy())  # half precision: values below 10
+            present[row] = True
+    return Case(
+        entry.id,
+        images,
+        present,
+        torch.from_numpy(codes),
+        _places(codes, plan),
+        onto.voxel_volume / 1000,
+    )
+
+
+def read_scans(entry: StudyEntry, names: Sequence[str]) -> dict[str, Volume]:
+    """Return the scans of a visit that are among ``names``; raises ``InputError`` for none."""
+    wanted = [name for name in names if name in entry.volumes]
+    if not wanted:
+        raise InputError(
+            f"has none of {', '.join(names)}",
+            where=entry.id,
+            hint="leave the visit out, or name another modality",
+            id="C4",
+        )
+    return {name: read_volume(entry.volumes[name], modality=name) for name in wanted}
+
+
+def one_grid(entry: StudyEntry, volumes: dict[str, Volume]) -> Geometry:
+    """Return the one grid of a visit's scans; ``GeometryError`` (C9) where there are several."""
+    first, *rest = volumes
+    grid = volumes[first].geometry
+    for name in rest:
+        if not volumes[name].geometry.same_grid(grid):
+            raise GeometryError(
+                f"{name} lies on another grid than {first}",
+                where=entry.id,
+                hint="bring the scans of this visit onto one grid with medfuse register",
+                id="C9",
+            )
+    return grid
+
+
+def _placed(entry: StudyEntry, labels: LabelMap, grid: Geometry, allowed: bool) -> LabelMap:
+    if labels.geometry.same_grid(grid):
+        return labels
+    if not allowed:
+        raise GeometryError(
+            "the label map lies on another grid than the scans",
+            where=entry.id,
+            hint="draw it on one of them, or add --resample-labels",
+            id="C8",
+        )
+    what = f"{entry.id}: the label map was carried onto the scans' grid (nearest neighbour)"
+    warnings.warn(Repair(what, id="C8"), stacklevel=3)
+    return resample(labels, grid)
+
+
+def _places(codes: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:
+    """Return voxels (N, 3) of each target that occurs; evenly thinned where there are many."""
+    found = []
+    values = plan.coding.values
+    for target in plan.labels:
+        mine = [values.index(value) + 1 for value in target.values]
+        voxels = np.argwhere(np.isin(codes, mine))
+        if len(voxels):
+            found.append(voxels[:: -(-len(voxels) // _PLACES)])
+    return tuple(found)

@@ -1,0 +1,227 @@
+"""What a training is going to do, settled and said before it starts: plan, split, and needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from medfuse import settings as settings_
+from medfuse.errors import InputError, Repair, ResourceError, UsageError
+from medfuse.io import files
+from medfuse.progress import Progress, silent
+from medfuse.study import Cohort, Split, StudyEntry
+from medfuse.training.plan import Plan, make_plan, read_plan, write_plan
+from medfuse.training.settings import TrainSettings
+from medfuse.training.survey import Seen, coding_for, survey
+
+PLAN, SPLITS, SETTINGS = "plan.toml", "splits.json", "settings.json"
+_MAY_CHANGE = {"epochs", "minutes", "patience", "data", "licence", "precision"}  # on a resume
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a training runs on; none of it belongs to the recipe.
+
+    ``threads`` of the CPU; ``processes`` of which this is number ``rank`` (torchrun starts them).
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 1
+    processes: int = 1
+    rank: int = 0
+    resample_labels: bool = False
+
+    @property
+    def gpu(self) -> bool:
+        """Whether a CUDA device is used; raises ``UsageError`` where one is asked for in vain."""
+        there = torch.cuda.is_available()
+        if self.device == "cuda" and not there:
+            raise UsageError("there is no CUDA device", hint="use --device cpu")
+        return there and self.device != "cpu"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training that is ready to run: all that was decided, and what it will take."""
+
+    plan: Plan
+    settings: TrainSettings
+    split: Split
+    learned: tuple[StudyEntry, ...]
+    watched: tuple[StudyEntry, ...]
+    unlabelled: int
+    memory: int  # bytes
+    disk: int
+
+    def summary(self) -> str:
+        """Return one line that says what is going to happen and what it needs."""
+        plan = self.plan
+        visits = f"{len(self.learned)} visits to learn from, {len(self.watched)} held out"
+        sizes = "x".join(map(str, plan.patch))
+        spacing = " x ".join(f"{step:g}" for step in plan.spacing)
+        return (
+            f"{visits}; {', '.join(plan.names)}; {len(plan.labels)} labels; {spacing} mm, patches "
+            f"of {sizes}; needs about {_size(self.memory)} of memory, {_size(self.disk)} of disk"
+        )
+
+
+def prepare(
+    cohort: Cohort,
+    settings: TrainSettings,
+    out: Path,
+    *,
+    seed: int,
+    machine: Machine,
+    progress: Progress = silent,
+) -> Job:
+    """Settle a training: who is held out, the plan, what it needs; write both down.
+
+    ``plan.toml`` and ``splits.json`` in ``out`` are taken as they are where they lie there
+    already. Raises ``InputError`` where there is nothing to learn from (C4, C7), ``UsageError``
+    where the recipe and what lies in ``out`` contradict each other, ``ResourceError`` where the
+    memory does not do.
+    """
+    usable = [entry for entry in cohort.studies if entry.role != "test" and entry.labels]
+    unlabelled = sum(1 for entry in cohort.studies if entry.role != "test" and not entry.labels)
+    if not usable:
+        raise InputError("no visit has a label map", hint="list them in the column label", id="C4")
+    if unlabelled:
+        what = f"{unlabelled} visits without a label map were left out"
+        warnings.warn(Repair(what, id="C4"), stacklevel=2)
+    names = _names(cohort, settings)
+    split = _split(Cohort(tuple(usable)), settings, out, seed)
+    seen = survey(usable, progress=progress)
+    plan = _plan(seen, names, settings, out, gpu=machine.gpu)
+    by_id = {entry.id: entry for entry in usable}
+    learned, watched = (tuple(by_id[id] for id in ids) for ids in (split.train, split.validate))
+    if not learned:
+        raise UsageError("nobody is left to learn from", hint="check split and folds")
+    memory, disk = _needs(seen, plan)
+    _check_memory(memory)
+    if machine.rank == 0:
+        _write_settings(settings, out, seed)
+        write_plan(plan, out / PLAN)
+        _write_split(split, out / SPLITS)
+    return Job(plan, settings, split, learned, watched, unlabelled, memory, disk)
+
+
+def _names(cohort: Cohort, settings: TrainSettings) -> tuple[str, ...]:
+    there = cohort.modalities
+    for name in (*settings.modalities, *settings.required):
+        if name not in there:
+            raise UsageError(
+                f"no visit has the modality {name!r}",
+                where="modalities",
+                hint=f"there are {', '.join(there)}",
+            )
+    return settings.modalities or there
+
+
+def _split(cohort: Cohort, settings: TrainSettings, out: Path, seed: int) -> Split:
+    """Return the split that lies in the folder, else the one drawn."""
+    path = out / SPLITS
+    drawn = cohort.split(seed, settings.folds)
+    if not path.is_file():
+        return drawn[settings.fold if len(drawn) > 1 else 0]
+    try:
+        kept = json.loads(files.stored(path).decode("utf-8"))
+        split = Split(tuple(kept["train"]), tuple(kept["validate"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"is no split ({type(error).__name__})", where=path) from None
+    known = {entry.id: entry.subject for entry in cohort.studies}
+    for id in (*split.train, *split.validate):
+        if id not in known:
+            raise UsageError(
+                f"names {id!r}, which the data do not have",
+                where=SPLITS,
+                hint="give the same data, or another folder",
+            )
+    both = {known[id] for id in split.train} & {known[id] for id in split.validate}
+    if both:
+        raise InputError(
+            f"subject {min(both)!r} is learned from and held out", where=SPLITS, id="C6"
+        )
+    return split
+
+
+def _plan(
+    seen: Sequence[Seen], names: Sequence[str], settings: TrainSettings, out: Path, *, gpu: bool
+) -> Plan:
+    path = out / PLAN
+    if path.is_file():
+        return read_plan(path)
+    return make_plan(seen, coding_for(seen, settings), names, settings, gpu=gpu)
+
+
+def _write_split(split: Split, path: Path) -> None:
+    document = {"train": list(split.train), "validate": list(split.validate)}
+    files.write_text(path, json.dumps(document, indent=2) + "\n")
+
+
+def _write_settings(settings: TrainSettings, out: Path, seed: int) -> None:
+    """Write the recipe down; where one lies there, refuse a change that no resume could mean."""
+    path = out / SETTINGS
+    document = {"seed": seed, **json.loads(json.dumps(settings_.dump(settings)))}
+    document.pop("data")
+    if path.is_file():
+        earlier: dict[str, Any] = json.loads(files.stored(path).decode("utf-8"))
+        for name in sorted(set(document) - _MAY_CHANGE):
+            if earlier.get(name) != document[name]:
+                raise UsageError(
+                    f"{name} is not what this folder was begun with",
+                    where=path.name,
+                    hint="go on with the same recipe, or name another folder",
+                )
+    files.write_text(path, json.dumps(document, indent=2) + "\n")
+
+
+def _needs(seen: Sequence[Seen], plan: Plan) -> tuple[int, int]:
+    """Return about how many bytes of memory and of disk a training takes."""
+    voxels = [grid_voxels(one, plan) for one in seen]
+    modalities = len(plan.modalities)
+    cases = sum(voxels) * (2 * modalities + 1)
+    native = max(int(torch.tensor(one.grid.shape).prod()) for one in seen)
+    reading = native * 4 * (modalities + 2)
+    widths, shape = plan.fusion.widths, plan.fusion.shape
+    finest = float(torch.tensor(plan.patch).prod() / torch.tensor(shape.stem).prod())
+    towers = 1 if plan.fusion.level == "data" else modalities
+    # about twelve maps of each scale are alive at once, and each scale has an eighth of the last
+    maps = sum(width * finest / 8**scale for scale, width in enumerate(widths)) * 12 * towers
+    full = float(torch.tensor(plan.patch).prod()) * plan.coding.classes * (8 + towers)
+    step = 4 * plan.batch * (maps + full)
+    weights = 27 * 4 * sum(4 * width**2 for width in widths) * towers * 4
+    return int(5e8 + cases + max(reading, step) + weights), int(2 * weights + 1e6)
+
+
+def grid_voxels(one: Seen, plan: Plan) -> int:
+    """Return how many voxels a visit has at the plan's spacing."""
+    return int(torch.tensor(one.grid.respace(plan.spacing).shape).prod())
+
+
+def _check_memory(needed: int) -> None:
+    available = free_memory()
+    if available is not None and needed > available:
+        raise ResourceError(
+            f"needs about {_size(needed)} of memory, {_size(available)} are free",
+            hint="use a coarser spacing, a smaller patch or fewer visits (plan.toml)",
+            id="S9",
+        )
+
+
+def free_memory() -> int | None:
+    """Return how many bytes of memory are free, None where the system does not say."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"

@@ -1,0 +1,308 @@
+"""From a cohort to a model file: the loop, its budgets, and resuming as if nothing had happened.
+
+After each epoch a checkpoint takes the place of the last one, whole or not at all. Batches and
+rates follow from the number of the step, so a run that was killed and goes on ends with the same
+weights, bit for bit on a CPU with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from medfuse import settings as settings_
+from medfuse.errors import InputError, OutputError
+from medfuse.fusion.levels import build
+from medfuse.io import files
+from medfuse.nets import modelfile
+from medfuse.progress import Progress, silent
+from medfuse.record import versions
+from medfuse.study import Cohort
+from medfuse.training.cases import load_cases
+from medfuse.training.history import Epoch, write_history
+from medfuse.training.job import Job, Machine, prepare
+from medfuse.training.plan import Plan
+from medfuse.training.settings import TrainSettings
+from medfuse.training.tasks import Course, SegmentationTask
+
+CHECKPOINT, MODEL = "checkpoint.ckpt", "model.mfm"
+_MARGIN = 0.95  # of the minutes are planned for: the last look and the model take some too
+_CLIP = 5.0  # norm of the gradients
+
+
+def train(
+    cohort: Cohort,
+    settings: TrainSettings,
+    out: str | os.PathLike[str],
+    *,
+    seed: int,
+    resume: bool = False,
+    machine: Machine = Machine(),  # noqa: B008 - frozen
+    progress: Progress = silent,
+) -> Path:
+    """Train a segmenter on a cohort and return the path of its model file, ``OUT/model.mfm``.
+
+    ``out`` must be a folder; it gets the plan, the split, a checkpoint after each epoch, the
+    history (CSV, PNG, TensorBoard), and at the end the model of the epoch that was best on
+    held-out visits. ``resume`` goes on from the checkpoint there, or begins where there is none.
+    Raises ``OutputError`` where a training lies there and ``resume`` is False, and what
+    ``job.prepare`` and ``cases.load_cases`` raise.
+
+    >>> cohort = read_manifest("heads/")  # doctest: +SKIP
+    >>> train(cohort, TrainSettings(epochs=50), "run/", seed=0)  # doctest: +SKIP
+    """
+    folder = Path(os.path.abspath(out))  # noqa: PTH100
+    check_folder(folder, resume=resume)
+    job = prepare(cohort, settings, folder, seed=seed, machine=machine, progress=progress)
+    return run(job, folder, seed=seed, machine=machine, progress=progress)
+
+
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that cannot be written, or holds a training that nobody wants resumed."""
+    files.check_target(folder / MODEL)
+    if not resume and any((folder / name).exists() for name in (CHECKPOINT, MODEL)):
+        raise OutputError(
+            "holds a training already",
+            where=folder,
+            hint="add --resume to go on with it, or name another folder",
+            id="S5",
+        )
+
+
+def run(
+    job: Job, folder: Path, *, seed: int, machine: Machine, progress: Progress = silent
+) -> Path:
+    """Run a prepared training to its end, from the checkpoint in ``folder`` if there is one."""
+    began = time.monotonic()
+    options: dict[str, Any] = {
+        "resample_labels": machine.resample_labels,
+        "threads": machine.threads,
+        "progress": progress,
+    }
+    cases = load_cases([*job.learned, *job.watched], job.plan, **options)
+    learned, watched = cases[: len(job.learned)], cases[len(job.learned) :]
+    network = build(
+        job.plan.fusion,
+        modalities=len(job.plan.modalities),
+        classes=job.plan.coding.classes,
+        seed=seed,
+        activation="sigmoid" if job.plan.coding.overlapping else "softmax",
+    )
+    course = Course(job.settings.epochs, job.settings.steps, seed)
+    task = SegmentationTask(network, job.plan, job.settings, course, learned, watched)
+    keeper = Keeper(job, folder, began, progress)
+    with _quiet():
+        trainer = _trainer(job.settings, keeper, machine)
+        steps = DataLoader(torch.arange(job.settings.steps), batch_size=1)  # type: ignore[arg-type]
+        start = folder / CHECKPOINT
+        trainer.fit(
+            task, steps, ckpt_path=str(start) if start.exists() else None, weights_only=True
+        )
+    return keeper.write_model(task, seed)
+
+
+class Keeper(pl.Callback):
+    """Look at held-out visits, keep the best weights, write everything down, end in time."""
+
+    def __init__(self, job: Job, folder: Path, began: float, progress: Progress) -> None:
+        self.job, self.folder, self.progress = job, folder, progress
+        self.began = began
+        self.before = 0.0  # seconds of earlier runs
+        self.epochs = job.settings.epochs
+        self.history: list[Epoch] = []
+        self.best: dict[str, Tensor] = {}
+        self.best_dice = -1.0
+        self.since = 0  # looks without a better Dice
+
+    @property
+    def seconds(self) -> float:
+        """The time since the start, earlier runs included."""
+        return self.before + time.monotonic() - self.began
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must know; plain values and tensors alone."""
+        return {
+            "history": [asdict(one) for one in self.history],
+            "best": self.best,
+            "best_dice": self.best_dice,
+            "since": self.since,
+            "epochs": self.epochs,
+            "limits": [self.job.settings.epochs, self.job.settings.minutes],
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where a checkpoint left off; a new limit on the recipe is heeded."""
+        self.history = [
+            Epoch(**{**one, "dice": tuple(one["dice"])}) for one in state_dict["history"]
+        ]
+        self.best, self.best_dice = state_dict["best"], state_dict["best_dice"]
+        self.since, self.before = state_dict["since"], state_dict["seconds"]
+        limits = [self.job.settings.epochs, self.job.settings.minutes]
+        if state_dict["limits"] == limits:
+            self.epochs = state_dict["epochs"]
+
+    def on_train_start(self, trainer: pl.Trainer, task: Any) -> None:
+        """Tell the task how long it is, which a resumed run knows already."""
+        task.course = replace(task.course, epochs=self.epochs)
+        self._end(trainer, len(self.history))
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: Any, *_: Any) -> None:
+        """Say how far it is."""
+        done = trainer.global_step
+        last = self.history[-1] if self.history else None
+        told = "" if last is None else f", loss {last.loss:.3f}"
+        looked = [one.mean_dice for one in self.history if one.mean_dice is not None]
+        told += f", Dice {looked[-1]:.3f}" if looked else ""
+        epoch = trainer.current_epoch + 1
+        what = f"training: epoch {epoch} of {self.epochs}{told}"
+        self.progress(what, done, self.epochs * self.job.settings.steps)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, task: Any) -> None:
+        """Close the epoch: look, compare, decide how long it goes on, write it down."""
+        number = trainer.current_epoch + 1
+        loss = float(torch.stack(task.losses).double().mean())
+        if not torch.isfinite(torch.tensor(loss)):
+            raise InputError(
+                f"the loss is not finite in epoch {number}",
+                hint="lower the rate, or check the scans' values",
+                id="M10",
+            )
+        if number == 1:
+            self._budget(task)
+        dice = self._look(task, number)
+        rate = task.course.rate(trainer.global_step - 1, self.job.settings.rate)
+        self.history.append(
+            Epoch(number, trainer.global_step, loss, rate, dice, round(self.seconds, 1))
+        )
+        self._end(trainer, number)
+        self._write(trainer)
+
+    def _budget(self, task: SegmentationTask) -> None:
+        """Lower the number of epochs to what fits into the minutes, once, after the first."""
+        minutes = self.job.settings.minutes
+        if minutes is None:
+            return
+        spent = self.seconds
+        one = spent - self._prepared
+        started = time.monotonic()
+        if self.job.watched:
+            task.look()
+        one += (time.monotonic() - started) / self.job.settings.validate_every
+        left = minutes * 60 * _MARGIN - self.seconds
+        self.epochs = max(1, min(self.epochs, 1 + int(left / max(one, 1e-6))))
+        task.course = replace(task.course, epochs=self.epochs)
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Note when an epoch begins."""
+        self._prepared = self.seconds
+
+    def _look(self, task: SegmentationTask, number: int) -> tuple[float, ...]:
+        """Return the mean Dice of each label where it is time to look; keep the best weights."""
+        due = number % self.job.settings.validate_every == 0 or number >= self.epochs
+        if not self.job.watched or not due:
+            return ()
+        dice = task.look().mean(dim=0)
+        mean = float(dice.mean())
+        self.since = 0 if mean > self.best_dice else self.since + 1
+        if mean > self.best_dice:
+            self.best_dice = mean
+            weights = task.network.state_dict()
+            self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
+        return tuple(float(value) for value in dice)
+
+    def _end(self, trainer: pl.Trainer, number: int) -> None:
+        """Stop where the epochs, the minutes or the patience are used up."""
+        settings = self.job.settings
+        late = settings.minutes is not None and self.seconds > settings.minutes * 60
+        tired = 0 < settings.patience <= self.since
+        if number >= self.epochs or late or tired:
+            trainer.should_stop = True
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        files.write_file(self.folder / CHECKPOINT, lambda made: trainer.save_checkpoint(made))
+        if trainer.is_global_zero:
+            names = [label.name for label in self.job.plan.labels]
+            write_history(self.history, names, self.folder)
+
+    def write_model(self, task: SegmentationTask, seed: int) -> Path:
+        """Write the best weights (the last ones where nobody was held out) as a model file."""
+        weights = self.best or task.network.state_dict()
+        return modelfile.save(self.folder / MODEL, card_for(self.job, seed), weights)
+
+
+def card_for(job: Job, seed: int) -> modelfile.ModelCard:
+    """Return the card of what a job trains: counts of visits, never their names."""
+    plan: Plan = job.plan
+    return modelfile.ModelCard(
+        modalities=plan.names,
+        required=plan.required,
+        labels=tuple(modelfile.Region(label.name, label.values) for label in plan.labels),
+        activation="sigmoid" if plan.coding.overlapping else "softmax",
+        spacing=plan.spacing,
+        patch=plan.patch,
+        intensity={entry.name: settings_.dump(entry.scheme) for entry in plan.modalities},
+        fusion=settings_.dump(plan.fusion),
+        network=plan.fusion.network,
+        seed=seed,
+        versions={**versions(), "torch": torch.__version__},
+        licence=job.settings.licence,
+        trained_on={
+            "visits": len(job.learned),
+            "subjects": len({entry.subject for entry in job.learned}),
+            "held_out": len(job.watched),
+        },
+    )
+
+
+def _trainer(settings: TrainSettings, keeper: Keeper, machine: Machine) -> pl.Trainer:
+    many = machine.processes > 1
+    return pl.Trainer(
+        accelerator="gpu" if machine.gpu else "cpu",
+        devices=machine.processes,
+        strategy="ddp_find_unused_parameters_true" if many else "auto",
+        precision="bf16-mixed" if _bf16(settings, machine) else "32-true",
+        max_epochs=settings.epochs,
+        gradient_clip_val=_CLIP,
+        callbacks=[keeper],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _bf16(settings: TrainSettings, machine: Machine) -> bool:
+    """Tell whether to compute in bfloat16: where it is asked for, or the hardware has it."""
+    if settings.precision != "auto":
+        return settings.precision == "bf16"
+    if machine.gpu:
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice off the streams: what matters is raised as an error of ours."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,166 @@
+"""The task of a training as Lightning wants it: what a step is, and what a look at visits is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from medfuse.fusion.combiners import probabilities
+from medfuse.fusion.levels import FusionNetwork
+from medfuse.nets.blocks import generator
+from medfuse.nets.windows import Windows, sweep
+from medfuse.training.augment import augment, draw_flips, mirror
+from medfuse.training.cases import Case
+from medfuse.training.draw import Batch, Drawing, draw_batch
+from medfuse.training.losses import deep_loss, targets_of, unimodal_loss
+from medfuse.training.plan import Plan
+from medfuse.training.settings import TrainSettings
+
+_WARM = 0.03  # share of all steps in which the rate climbs
+_OVERLAP = 0.25  # of windows, where a visit is looked at: half as many as in a final answer
+
+
+@dataclass(frozen=True)
+class Course:
+    """How long the training is: ``epochs`` of ``steps`` steps, and the ``seed`` of all draws."""
+
+    epochs: int
+    steps: int
+    seed: int
+
+    def rate(self, step: int, top: float) -> float:
+        """Return the learning rate of a step: a short climb, then a power law down to 0.
+
+        It depends on nothing but the step, so it is right after a resume.
+        """
+        part = step / max(1, self.epochs * self.steps)
+        if part < _WARM:
+            return top * (step + 1) / (_WARM * self.epochs * self.steps + 1)
+        return float(top * max(0.0, 1 - part) ** 0.9)
+
+
+class SegmentationTask(pl.LightningModule):
+    """Learn regions from patches; held-out visits are looked at whole.
+
+    Everything drawn depends on the seed and ``global_step`` alone.
+    """
+
+    def __init__(
+        self,
+        network: FusionNetwork,
+        plan: Plan,
+        settings: TrainSettings,
+        course: Course,
+        learned: Sequence[Case],
+        watched: Sequence[Case],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.plan, self.settings, self.course = plan, settings, course
+        self.learned, self.watched = learned, watched
+        self.exclusive = not plan.coding.overlapping
+        table = torch.from_numpy(plan.coding.membership())
+        self.register_buffer("membership", table, persistent=False)
+        self.drawing = Drawing(
+            plan.patch,
+            plan.batch,
+            settings.oversample,
+            settings.subsets,
+            tuple(plan.names.index(name) for name in plan.required),
+        )
+        self.losses: list[Tensor] = []
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return AdamW; norms and biases are not pulled to zero."""
+        pulled = [p for p in self.network.parameters() if p.ndim > 1]
+        free = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": pulled, "weight_decay": self.settings.decay},
+            {"params": free, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.settings.rate)
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the losses of the last epoch."""
+        self.losses = []
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Set the rate of this step."""
+        rate = self.course.rate(self.global_step, self.settings.rate)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
+    def training_step(self, *_: Any) -> Tensor:
+        """Return the loss of one step; the batch is drawn here, see ``draw``.
+
+        With several processes each takes its own part of one stream.
+        """
+        number = self.global_step * self.trainer.world_size + self.trainer.global_rank
+        loss = self.loss(self.drawn(number), number)
+        self.losses.append(loss.detach())
+        return loss
+
+    def drawn(self, number: int) -> Batch:
+        """Return batch ``number`` on this device, varied."""
+        batch = draw_batch(self.learned, self.drawing, self.course.seed, number)
+        batch = Batch(
+            batch.x.to(self.device), batch.present.to(self.device), batch.codes.to(self.device)
+        )
+        stream = generator(self.course.seed, "augment", number)
+        return augment(batch, self.settings.augment, stream)
+
+    def loss(self, batch: Batch, number: int) -> Tensor:
+        """Return the loss of a batch: all scales, and the logits of single modalities."""
+        target, counted = targets_of(batch.codes, self.membership)
+        stream = generator(self.course.seed, "mirror", number)
+        flips = draw_flips(len(target), self.settings.augment, stream)
+        x, target, counted = mirror(batch.x, target, counted, self.plan.swapped(), flips)
+        heads = self.network.heads(x, batch.present)
+        goal = (target, counted)
+        loss = deep_loss((heads.logits, *heads.deep), *goal, exclusive=self.exclusive)
+        if heads.unimodal is not None and self.settings.unimodal > 0:
+            single = unimodal_loss(heads.unimodal, batch.present, *goal, exclusive=self.exclusive)
+            loss = loss + self.settings.unimodal * single
+        return loss
+
+    def look(self) -> Tensor:
+        """Return the Dice of each label in each held-out visit, (visits, K), with all it has."""
+        self.network.eval()
+        with torch.inference_mode():
+            found = [self.overlap(case) for case in self.watched]
+        self.network.train()
+        return torch.stack(found)
+
+    def overlap(self, case: Case) -> Tensor:
+        """Return the Dice of each label (K,) in one whole visit; 1 where both are empty.
+
+        0 where one is empty alone: the stated rule of all our scores (C12).
+        """
+        x = case.images[:, None].to(self.device, torch.float32)  # (M, 1, D, H, W)
+        present = case.present.to(self.device)
+        activation = "softmax" if self.exclusive else "sigmoid"
+
+        def predict(windows: Tensor) -> Tensor:
+            logits = self.network(windows, present.expand(len(windows), -1))
+            return probabilities(logits, activation, dim=1)
+
+        target, counted = targets_of(case.codes[None].to(self.device), self.membership)
+        claimed = torch.cat([part for _, part in sweep(x, predict, self._windows())], dim=1)
+        if self.exclusive:
+            best = claimed.argmax(dim=0)
+            said = torch.stack([best == k for k in range(1, len(claimed))])
+            true = target[0, 1:]
+        else:
+            said, true = claimed > 0.5, target[0]
+        said, true = said * counted[0], true * counted[0]
+        both = (said * true).sum((1, 2, 3)).double()
+        sizes = (said.sum((1, 2, 3)) + true.sum((1, 2, 3))).double()
+        return torch.where(sizes > 0, 2 * both / sizes.clamp(min=1), 1.0).cpu()
+
+    def _windows(self) -> Windows:
+        return Windows(self.plan.patch, _OVERLAP)
