@@ -48,6 +48,7 @@ VERBS = {
     "read_labels": "medfuse.io.volumes",
     "write_volume": "medfuse.io.volumes",
     "write_labels": "medfuse.io.volumes",
+    "write_segmentation": "medfuse.io.segmentations",
     "read_study": "medfuse.io.studies",
     "read_aligned": "medfuse.io.studies",
     "read_transform": "medfuse.io.transforms",

@@ -12,6 +12,7 @@ from medfuse.errors import ResourceError as ResourceError
 from medfuse.errors import UsageError as UsageError
 from medfuse.geometry import Geometry as Geometry
 from medfuse.io.inspection import inspect as inspect
+from medfuse.io.segmentations import write_segmentation as write_segmentation
 from medfuse.io.studies import read_aligned as read_aligned
 from medfuse.io.studies import read_study as read_study
 from medfuse.io.transforms import read_transform as read_transform

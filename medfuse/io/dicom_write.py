@@ -94,11 +94,11 @@ def series(volume: Volume, *, patient: str, number: int = 1, frame: str = "") ->
 def _slices(volume: Volume, patient: str, number: int, frame: str) -> Iterator[Dataset]:
     kind = {"CT": "CT", "PET": "PT"}.get(volume.modality.name, "MR")
     content = hashlib.sha256(volume.array.data).hexdigest()
-    series_uid = _uid("series", patient, str(number), content)
+    series_uid = derived_uid("series", patient, str(number), content)
     for index, plane in enumerate(volume.array):
         made = _frame_of(patient, frame or series_uid, kind, number)
         made.SeriesInstanceUID = series_uid
-        made.SOPInstanceUID = _uid("instance", series_uid, str(index))
+        made.SOPInstanceUID = derived_uid("instance", series_uid, str(index))
         made.InstanceNumber = index + 1
         _protocol(made, volume.modality.name)
         _place(made, volume.geometry, index)
@@ -120,8 +120,8 @@ def _frame_of(patient: str, frame: str, kind: str, number: int) -> Dataset:
     made.PatientName, made.PatientID = patient, patient.replace("^", "-")
     made.PatientBirthDate, made.PatientSex = "", "O"
     made.PatientWeight = _ds(_WEIGHT_KG)
-    made.StudyInstanceUID, made.StudyID = _uid("study", patient), "1"
-    made.FrameOfReferenceUID = _uid("frame", patient, frame)
+    made.StudyInstanceUID, made.StudyID = derived_uid("study", patient), "1"
+    made.FrameOfReferenceUID = derived_uid("frame", patient, frame)
     made.StudyDate = made.SeriesDate = made.AcquisitionDate = made.ContentDate = _DAY
     made.StudyTime = made.SeriesTime = made.AcquisitionTime = made.ContentTime = _TIME
     made.AccessionNumber = made.ReferringPhysicianName = made.PositionReferenceIndicator = ""
@@ -222,7 +222,7 @@ def _ds(value: float) -> DSfloat:
     return DSfloat(float(value), auto_format=True)
 
 
-def _uid(*words: str) -> str:
+def derived_uid(*words: str) -> str:
     """Return a UID that the words alone decide."""
     digest = hashlib.sha256("|".join(words).encode()).digest()[:16]
     return f"2.25.{int.from_bytes(digest, 'big')}"
