@@ -72,13 +72,19 @@ class OutputFolder:
         for file in (RECORD, PAGE):
             check_target(self.folder / file, inputs=given, overwrite=self.overwrite)
 
-    def publish(self) -> None:
-        """Move what was made into place, ``record.json`` last; an earlier result goes first."""
+    def publish(self, *, earlier: Iterable[str] = ()) -> None:
+        """Move what was made into place, ``record.json`` last; an earlier result goes first.
+
+        ``earlier`` are patterns of files that an earlier run may have left and this one may not
+        have made again, such as ``"probabilities/*.nii.gz"``.
+        """
         made = sorted(path.relative_to(self.stage) for path in self.stage.rglob("*"))
         files = [path for path in made if (self.stage / path).is_file()]
         files.sort(key=lambda path: path == Path(RECORD))
         if self.overwrite:
-            self._remove_earlier({path.parts[0] for path in files})
+            self._remove_earlier({path.parts[0] for path in files if len(path.parts) > 1})
+            for path in [path for pattern in earlier for path in self.folder.glob(pattern)]:
+                path.unlink()
         for path in files:
             (self.folder / path.parent).mkdir(exist_ok=True)
             (self.stage / path).replace(self.folder / path)
@@ -126,7 +132,7 @@ def output_folder(
     another run (S7).
     """
     folder = Path(os.path.abspath(path))  # noqa: PTH100 - a leading "~" is a name here
-    new = _make(folder)
+    new = make_folder(folder)
     announce(folder, new)
     try:
         with folder_lock(folder):
@@ -142,8 +148,8 @@ def output_folder(
                 folder.rmdir()
 
 
-def _make(folder: Path) -> bool:
-    """Return whether the folder had to be made."""
+def make_folder(folder: Path) -> bool:
+    """Return whether the folder had to be made; ``OutputError`` where it cannot be, or written."""
     if folder.is_dir():
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OutputError("cannot write into this folder", where=folder, id="S5")

@@ -39,6 +39,7 @@ class Case:
     codes: Tensor
     places: tuple[np.ndarray, ...]
     voxel_ml: float
+    repairs: tuple[Repair, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -60,13 +61,17 @@ def load_cases(
     another grid unless ``resample_labels`` (C8), a label value that nobody named (C7), none of
     the plan's modalities.
     """
-    with ThreadPoolExecutor(max_workers=threads) as pool:
+    cases = []
+    with ThreadPoolExecutor(max_workers=threads) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Repair)  # told below, with the name of the visit
         made = pool.map(lambda e: load_case(e, plan, resample_labels=resample_labels), entries)
-        cases = []
         for done, case in enumerate(made):
             progress("preparing visits", done, len(entries))
             cases.append(case)
     progress("preparing visits", len(entries), len(entries))
+    for case in cases:
+        for repair in case.repairs:
+            warnings.warn(Repair(f"{case.id}: {repair.what}", id=repair.id), stacklevel=2)
     return cases
 
 
@@ -74,7 +79,8 @@ def load_case(entry: StudyEntry, plan: Plan, *, resample_labels: bool = False) -
     """Read one visit and carry it onto the plan's spacing; see ``load_cases`` for the errors."""
     volumes = read_scans(entry, plan.names)
     grid = one_grid(entry, volumes)
-    labels = _placed(entry, read_visit_labels(entry), grid, resample_labels)
+    drawn = read_visit_labels(entry)
+    labels = _placed(entry, drawn, grid, resample_labels)
     onto = grid.upright().respace(plan.spacing)
     codes = plan.coding.encode(labels, entry.labels)
     codes = resample(LabelMap(codes.astype(np.uint16), grid), onto).array.astype(np.uint8)
@@ -92,7 +98,20 @@ def load_case(entry: StudyEntry, plan: Plan, *, resample_labels: bool = False) -
         torch.from_numpy(codes),
         _places(codes, plan),
         onto.voxel_volume / 1000,
+        _repairs(volumes, carried=labels is not drawn),
     )
+
+
+def _repairs(volumes: dict[str, Volume], *, carried: bool) -> tuple[Repair, ...]:
+    """Return what was repaired in the scans of a visit, each with the scan's name."""
+    found: list[Repair] = []
+    for name, volume in volumes.items():
+        noted = () if volume.source is None else volume.source.repairs
+        found += [Repair(f"{name}: {repair.what}", id=repair.id) for repair in noted]
+    if carried:
+        what = "the label map was carried onto the scans' grid (nearest neighbour)"
+        found.append(Repair(what, id="C8"))
+    return tuple(found)
 
 
 def read_scans(entry: StudyEntry, names: Sequence[str]) -> dict[str, Volume]:
@@ -133,8 +152,6 @@ def _placed(entry: StudyEntry, labels: LabelMap, grid: Geometry, allowed: bool) 
             hint="draw it on one of them, or add --resample-labels",
             id="C8",
         )
-    what = f"{entry.id}: the label map was carried onto the scans' grid (nearest neighbour)"
-    warnings.warn(Repair(what, id="C8"), stacklevel=3)
     return resample(labels, grid)
 
 

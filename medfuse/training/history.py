@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from medfuse.io import files
-from medfuse.io.tables import table_text
+from medfuse.io.tables import read_table, table_text
 
 TABLE, PICTURE, EVENTS = "history.csv", "curves.png", "events.out.tfevents.0.medfuse"
 _SIZE, _EDGE = (900, 420), 46  # pixels
@@ -62,6 +62,23 @@ def write_history(history: Sequence[Epoch], labels: Sequence[str], folder: Path)
     files.write_text(folder / TABLE, table_text(columns, rows))
     files.write_content(folder / PICTURE, picture(history))
     files.write_content(folder / EVENTS, events(history, labels))
+
+
+def read_history(folder: Path) -> tuple[int, dict[str, float]]:
+    """Return how many epochs a training took, and the Dice of its best look by label.
+
+    The mean over labels is called ``mean``; empty where nobody looked.
+    """
+    columns, rows = read_table(folder / TABLE, key="epoch")
+    looked = [row.cells for row in rows if row.cells["dice"]]
+    if not looked:
+        return len(rows), {}
+    best = max(looked, key=lambda cells: float(cells["dice"]))
+    named = {name.removeprefix("dice "): name for name in columns if name.startswith("dice ")}
+    return len(rows), {
+        "mean": float(best["dice"]),
+        **{label: float(best[column]) for label, column in named.items()},
+    }
 
 
 def picture(history: Sequence[Epoch]) -> bytes:

@@ -22,6 +22,7 @@ from medfuse.training.settings import TrainSettings
 from medfuse.training.survey import Seen, coding_for, survey
 
 PLAN, SPLITS, SETTINGS = "plan.toml", "splits.json", "settings.json"
+_FOLDS = 5
 _MAY_CHANGE = {"epochs", "minutes", "patience", "data", "licence", "precision"}  # on a resume
 
 
@@ -127,8 +128,11 @@ def _names(cohort: Cohort, settings: TrainSettings) -> tuple[str, ...]:
 def _split(cohort: Cohort, settings: TrainSettings, out: Path, seed: int) -> Split:
     """Return the split that lies in the folder, else the one drawn."""
     path = out / SPLITS
-    drawn = cohort.split(seed, settings.folds)
     if not path.is_file():
+        patients = {entry.subject for entry in cohort.studies if entry.role == ""}
+        drawn = cohort.split(seed, settings.folds or max(1, min(_FOLDS, len(patients))))
+        if settings.fold >= len(drawn) and len(drawn) > 1:
+            raise UsageError(f"fold {settings.fold} is none of {len(drawn)}: count from 0")
         return drawn[settings.fold if len(drawn) > 1 else 0]
     try:
         kept = json.loads(files.stored(path).decode("utf-8"))

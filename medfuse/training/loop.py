@@ -159,7 +159,7 @@ class Keeper(pl.Callback):
         task.course = replace(task.course, epochs=self.epochs)
         self._end(trainer, len(self.history))
 
-    def on_train_batch_end(self, trainer: pl.Trainer, task: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Say how far it is."""
         done = trainer.global_step
         last = self.history[-1] if self.history else None

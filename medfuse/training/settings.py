@@ -83,19 +83,18 @@ class TrainSettings:
     unimodal: float = 0.3  # weight of the auxiliary logits of single modalities
     validate_every: int = 5  # epochs between two looks at the held-out visits
     patience: int = 0  # looks without a better Dice until it ends early; 0: never
-    folds: int = 5  # parts the patients are split into; 1: nobody is held out
+    folds: int | None = None  # parts of the patients, 1: nobody held out; None: 5, or all there are
     fold: int = 0  # which of them is held out
     precision: Literal["auto", "full", "bf16"] = "auto"  # auto: bf16 where the hardware has it
     licence: str = "unspecified"  # of the model, for its card
 
     def __post_init__(self) -> None:
         """Refuse contradictions by the names that a user sees."""
-        counts = ("epochs", "steps", "validate_every", "folds")
-        for name in (*counts, "batch"):
+        for name in ("epochs", "steps", "validate_every", "folds", "batch"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} must be at least 1, not {value}")
-        if not 0 <= self.fold < self.folds:
+        if self.fold < 0 or (self.folds is not None and self.fold >= self.folds):
             raise UsageError(f"fold {self.fold} is none of {self.folds}: count from 0")
         if self.minutes is not None and not self.minutes > 0:
             raise UsageError("minutes must be above 0")

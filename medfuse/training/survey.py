@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from medfuse.errors import InputError
+from medfuse.errors import InputError, Repair
 from medfuse.geometry import Geometry
 from medfuse.io.volumes import read_labels
 from medfuse.progress import Progress, silent
@@ -84,13 +85,23 @@ def survey(entries: Iterable[StudyEntry], *, progress: Progress = silent) -> lis
     found = []
     for done, entry in enumerate(wanted):
         progress("looking at labels", done, len(wanted))
-        assert entry.labels is not None
-        labels = read_visit_labels(entry)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", Repair)
+            labels = read_visit_labels(entry)
+        _retell(entry, caught)
         values, counts = np.unique(labels.array, return_counts=True)
         sizes = {int(v): int(n) for v, n in zip(values, counts, strict=True) if v}
         found.append(Seen(entry.id, labels.geometry, sizes, labels.names))
     progress("looking at labels", len(wanted), len(wanted))
     return found
+
+
+def _retell(entry: StudyEntry, caught: Iterable[warnings.WarningMessage]) -> None:
+    """Warn of the repairs of a visit's label map again, with the visit's name."""
+    for warned in caught:
+        if isinstance(warned.message, Repair):
+            what = f"{entry.id}: labels: {warned.message.what}"
+            warnings.warn(Repair(what, id=warned.message.id), stacklevel=3)
 
 
 def read_visit_labels(entry: StudyEntry) -> LabelMap:

@@ -17,12 +17,14 @@ from medfuse.errors import MedfuseError, escaped
 from pipelines.cli import (
     apply,
     convert,
+    dataset,
     demo,
     doctor,
     inspect,
     phantom,
     register,
     terminal,
+    train,
     worker,
 )
 
@@ -37,6 +39,8 @@ app.command("inspect")(inspect.command)
 app.command("convert")(convert.command)
 app.command("register")(register.command)
 app.command("apply")(apply.command)
+app.add_typer(dataset.app, name="dataset")
+app.command("train")(train.command)
 app.command("phantom")(phantom.command)
 app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)
