@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from medfuse.errors import UsageError
 from medfuse.fusion import operators
 from medfuse.fusion.combiners import COMBINERS, Activation, weighted
+from medfuse.fusion.operators.offset import Aligner
 from medfuse.fusion.settings import FusionSettings
 from medfuse.fusion.singles import single
 from medfuse.nets.blocks import conv, seeded, silence, spread
@@ -231,7 +232,8 @@ class HybridLevel(FusionNetwork):
         scores = self.gate(rearrange(logits, "b l k d h w -> b (l k) d h w"))
         scores = scores + spread(self.who(present.to(scores.dtype)), scores)
         weights = scores.softmax(dim=1)[:, :, None]  # (B, 3, 1, D, H, W)
-        deep = tuple((a + b) / 2 for a, b in zip(found[0].deep, found[1].deep, strict=True))
+        scales = zip(*(heads.deep for heads in found if heads.deep), strict=True)
+        deep = tuple(torch.stack(scale).mean(dim=0) for scale in scales)
         return Heads((weights * logits).sum(dim=1), deep, found[2].unimodal)
 
 
@@ -267,9 +269,10 @@ def _model(
 
 
 def _aligner(settings: FusionSettings, modalities: int) -> Any:
+    """Return what moves the inputs into one frame: operator "offset" works there, before all."""
     if settings.operator != "offset":
         return None
-    return operators.make("offset", 1, modalities)
+    return Aligner(1, modalities, reach=settings.reach)
 
 
 Run = Callable[[Tensor, nn.Module, Tensor | None], list[Tensor]]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medfuse.fusion.settings import FusionSettings
 from medfuse.nets.blocks import Step, cut, spread
-from medfuse.nets.unet import Decoder, Encoder
+from medfuse.nets.unet import Decoder, Encoder, check_size
 
 
 class Single(nn.Module):
@@ -48,8 +48,12 @@ class MonaiSingle(nn.Module):
         self.network, self.span = _monai(settings, inputs + conditions, classes)
 
     def forward(self, x: Tensor, condition: Tensor | None = None, **_: bool) -> list[Tensor]:
-        """Return the logits alone in a list: MONAI's networks are not asked for deep ones."""
+        """Return the logits alone in a list: MONAI's networks are not asked for deep ones.
+
+        Raises ``UsageError`` for a patch so small that one voxel is left at the bottleneck.
+        """
         size = x.shape[-3:]
+        check_size(size, self.span)
         if condition is not None:
             planes = spread(condition.to(x.dtype), x).expand(*condition.shape, *size)
             x = torch.cat([x, planes], dim=1)

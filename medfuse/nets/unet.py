@@ -59,6 +59,15 @@ class Shape:
         return d, h, w
 
 
+def check_size(size: Sequence[int], reduction: Step) -> None:
+    """Refuse (``UsageError``) a patch that leaves one voxel, which no instance norm takes."""
+    if prod(-(-n // s) for n, s in zip(size, reduction, strict=True)) < 2:
+        raise UsageError(
+            f"a patch of {tuple(size)} voxels leaves one voxel at the coarsest scale",
+            hint="take a larger patch or fewer widths",
+        )
+
+
 class Encoder(nn.Module):
     """(B, inputs, D, H, W) to the features of each scale, finest first, bottleneck last.
 
@@ -88,13 +97,7 @@ class Encoder(nn.Module):
 
         Raises ``UsageError`` where ``x`` is so small that one voxel is left at the bottleneck.
         """
-        span = self.shape.reduction
-        left = prod(-(-n // s) for n, s in zip(x.shape[-3:], span, strict=True))
-        if left < 2:
-            raise UsageError(
-                f"a patch of {tuple(x.shape[-3:])} voxels leaves one voxel at the coarsest scale",
-                hint="take a larger patch or fewer widths",
-            )
+        check_size(x.shape[-3:], self.shape.reduction)
         y: Tensor = self.stem(unshuffle(x, self.shape.stem))
         if self.condition is not None and condition is not None:
             y = y + self.condition(condition.to(x.dtype))[:, :, None, None, None]

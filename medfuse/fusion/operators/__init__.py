@@ -16,6 +16,16 @@ from medfuse.errors import UsageError
 
 OPERATORS = {
     "concat": "medfuse.fusion.operators.concat:Concat",
+    "moments": "medfuse.fusion.operators.moments:Moments",
+    "product": "medfuse.fusion.operators.product:Product",
+    "gated": "medfuse.fusion.operators.gated:Gated",
+    "soft_attention": "medfuse.fusion.operators.attention:Soft",
+    "hard_attention": "medfuse.fusion.operators.attention:Hard",
+    "cross_attention": "medfuse.fusion.operators.tokens:Cross",
+    "self_attention": "medfuse.fusion.operators.tokens:SelfAttention",
+    "offset": "medfuse.fusion.operators.offset:Offset",
+    "low_rank": "medfuse.fusion.operators.low_rank:LowRank",
+    "graph": "medfuse.fusion.operators.graph:Graph",
 }
 
 

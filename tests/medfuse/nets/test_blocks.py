@@ -1,0 +1,83 @@
+"""The bricks: torch's own pixel unshuffle, and sums written out by hand, are the judges."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from medfuse.nets import blocks
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=blocks.generator(seed, "test"))
+
+
+def by_hand(x: Tensor, layer: blocks.ConvBlock | nn.Sequential, stride: int = 1) -> Tensor:
+    """Convolve and normalise each channel by its own mean and variance."""
+    made = F.conv3d(x, layer[0].weight, stride=stride, padding=layer[0].padding)
+    mean = made.mean(dim=(2, 3, 4), keepdim=True)
+    variance = (made - mean).square().mean(dim=(2, 3, 4), keepdim=True)
+    return (made - mean) / (variance + 1e-5).sqrt()
+
+
+def test_a_generator_depends_on_seed_and_purpose_alone() -> None:
+    first = torch.rand(3, generator=blocks.generator(1, "a"))
+    assert torch.equal(first, torch.rand(3, generator=blocks.generator(1, "a")))
+    for other in (blocks.generator(2, "a"), blocks.generator(1, "b")):
+        assert not torch.equal(first, torch.rand(3, generator=other))
+
+
+def test_weights_come_from_the_seed_and_leave_the_global_stream_alone() -> None:
+    before = torch.get_rng_state()
+    made = []
+    for seed in (3, 3, 4):
+        with blocks.seeded(seed, "weights"):
+            made.append(blocks.ResidualBlock(2, 4).first[0].weight)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "step"), [(3, 3, 1), (3, 5, 2)])
+def test_a_residual_block_is_two_convolutions_beside_a_shortcut(
+    inputs: int, outputs: int, step: int
+) -> None:
+    block = blocks.ResidualBlock(inputs, outputs, (step, step, step))
+    x = drawn(2, inputs, 6, 8, 4)
+    bent = F.leaky_relu(by_hand(x, block.first, step), 0.01)
+    short = x if step == 1 else by_hand(F.avg_pool3d(x, step), block.shortcut[1:])
+    expected = F.leaky_relu(by_hand(bent, block.second) + short, 0.01)
+    assert torch.allclose(block(x), expected, atol=1e-4)
+
+
+def test_unshuffle_is_that_of_torch_in_a_plane() -> None:
+    x = drawn(2, 3, 1, 4, 6)
+    ours = blocks.unshuffle(x, (1, 2, 2))
+    assert torch.equal(ours[:, :, 0], F.pixel_unshuffle(x[:, :, 0], 2))
+
+
+@pytest.mark.parametrize("size", [(4, 6, 8), (5, 7, 3)])
+def test_nothing_is_lost_by_unshuffle(size: tuple[int, int, int]) -> None:
+    x = drawn(1, 2, *size)
+    back = blocks.cut(blocks.shuffle(blocks.unshuffle(x, (2, 2, 1)), (2, 2, 1)), size)
+    assert torch.equal(back, x)
+
+
+def test_up_reaches_the_size_that_a_stride_rounded_up_from() -> None:
+    up = blocks.Up(4, 2, (2, 1, 2))
+    assert up(drawn(1, 4, 3, 5, 4), (5, 5, 8)).shape == (1, 2, 5, 5, 8)
+
+
+def test_silence_takes_nan_away_and_its_slope_too() -> None:
+    x = drawn(2, 3, 1, 2, 2, 2)
+    x[0, 1] = torch.nan
+    x.requires_grad_()
+    present = torch.tensor([[True, False, True], [True, True, True]])
+    made = blocks.silence(x, present)
+    made.square().sum().backward()
+    assert x.grad is not None
+    assert made[0, 1].abs().max() == 0
+    assert x.grad[0, 1].abs().max() == 0
+    assert torch.equal(made[1], x[1])

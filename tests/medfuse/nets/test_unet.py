@@ -1,0 +1,98 @@
+"""The U-Net in two parts: sizes follow from the strides, and no voxel is lost on the way."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from medfuse.errors import UsageError
+from medfuse.nets.blocks import Step, generator, seeded
+from medfuse.nets.unet import Decoder, Encoder, Shape
+
+HALF: Step = (2, 2, 2)
+
+
+def parts(shape: Shape, inputs: int = 1, **more: int) -> tuple[Encoder, Decoder]:
+    with seeded(0, "test"):
+        return Encoder(inputs, shape, **more), Decoder(3, shape)
+
+
+def drawn(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=generator(0, "test"))
+
+
+@pytest.mark.parametrize("stem", [(1, 1, 1), HALF, (1, 2, 2)])
+@pytest.mark.parametrize("size", [(16, 16, 16), (9, 14, 11)])
+def test_sizes_follow_from_strides_rounded_up(stem: Step, size: tuple[int, int, int]) -> None:
+    shape = Shape((4, 6, 8), strides=((1, 2, 2), (2, 2, 2)), stem=stem)
+    encoder, decoder = parts(shape)
+    x = drawn(2, 1, *size)
+    features = encoder(x)
+    expected, here = [], list(size)
+    for step in (stem, *shape.strides):
+        here = [-(-n // s) for n, s in zip(here, step, strict=True)]
+        expected.append(tuple(here))
+    assert [tuple(f.shape[2:]) for f in features] == expected
+    assert [f.shape[1] for f in features] == [4, 6, 8]
+    logits, deep = decoder(features, x.shape[2:], deep=True)
+    assert logits.shape == (2, 3, *size)
+    assert tuple(deep.shape[2:]) == expected[1]
+    assert len(decoder(features, x.shape[2:])) == 1
+
+
+def test_every_voxel_counts_with_a_half_resolution_stem() -> None:
+    encoder, decoder = parts(Shape((8, 16), stem=HALF))
+    x = drawn(1, 1, 8, 8, 8).requires_grad_()
+    decoder(encoder(x), x.shape[2:])[0].square().sum().backward()
+    assert x.grad is not None
+    assert bool((x.grad != 0).all())
+
+
+def test_the_first_logits_hold_no_checkerboard() -> None:
+    encoder, decoder = parts(Shape((8, 16), stem=HALF))
+    x = drawn(1, 1, 8, 8, 8)
+    logits = decoder(encoder(x), x.shape[2:])[0]
+    blocks = logits.unfold(2, 2, 2).unfold(3, 2, 2).unfold(4, 2, 2)
+    assert torch.allclose(blocks, blocks[..., :1, :1, :1].expand_as(blocks))
+    assert logits.std() > 0
+
+
+def test_a_condition_is_heard_behind_the_norm() -> None:
+    """A constant plane among the inputs would vanish in the instance norm; the shift does not."""
+    encoder, _ = parts(Shape((8, 16)), conditions=2)
+    x = drawn(1, 1, 8, 8, 8)
+    one, other = (encoder(x, torch.tensor([flags]))[-1] for flags in ([1.0, 0.0], [0.0, 1.0]))
+    assert (one - other).abs().max() > 0.05
+
+
+def test_reduction_is_the_product_of_all_steps() -> None:
+    assert Shape((4, 4, 4), strides=((1, 2, 2), (2, 2, 2)), stem=(1, 2, 2)).reduction == (2, 8, 8)
+
+
+def test_a_patch_that_shrinks_to_one_voxel_is_refused() -> None:
+    encoder, _ = parts(Shape((4, 4, 4)))
+    with pytest.raises(UsageError, match="one voxel"):
+        encoder(drawn(1, 1, 4, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"widths": (8,)}, "widths"),
+        ({"widths": (8, 0)}, "widths"),
+        ({"widths": (8, 8), "blocks": (1,)}, "blocks"),
+        ({"widths": (8, 8), "strides": ((2, 2, 2), (2, 2, 2))}, "strides"),
+        ({"widths": (8, 8), "strides": ((2, 0, 2),)}, "stride"),
+    ],
+)
+def test_a_shape_that_contradicts_itself_is_refused(fields: dict, word: str) -> None:
+    with pytest.raises(UsageError, match=word):
+        Shape(**fields)
+
+
+def test_a_decoder_without_deep_heads_gives_none() -> None:
+    shape = Shape((4, 6, 8))
+    decoder = Decoder(2, shape, deep=False)
+    features = Encoder(1, shape)(drawn(1, 1, 8, 8, 8))
+    assert len(decoder(features, (8, 8, 8), deep=True)) == 1
