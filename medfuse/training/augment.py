@@ -64,7 +64,7 @@ def move(batch: Batch, settings: AugmentSettings, generator: torch.Generator) ->
     touched = turned | apart.any(dim=1)
     if not bool(touched.any()):
         return batch
-    size = batch.codes.shape[1:]
+    size = batch.x.shape[3:]
     matrices = _matrices(angles, zooms)
     x, codes = batch.x.clone(), batch.codes.clone()
     for sample in torch.nonzero(touched)[:, 0].tolist():

@@ -19,6 +19,7 @@ from medfuse.progress import Progress, silent
 from medfuse.resampling import resample
 from medfuse.study import StudyEntry
 from medfuse.training.plan import Plan
+from medfuse.training.settings import Triple
 from medfuse.training.survey import read_visit_labels
 from medfuse.volume import LabelMap, Volume
 
@@ -29,8 +30,9 @@ _PLACES = 4000  # voxels of each label that a patch may be drawn around
 class Case:
     """One visit: ``images`` (M, D, H, W) float16 (absent rows zero), ``present`` (M,), ``codes``.
 
-    ``codes`` (D, H, W) uint8 are those of ``survey.Coding``; ``places`` are voxels (N, 3) of each
-    target that occurs, for drawing patches; ``voxel_ml`` is the volume of one voxel.
+    ``codes`` uint8 are those of ``survey.Coding``, on a grid that is ``finer`` by whole numbers
+    along each axis: (D * f, H * g, W * h). ``places`` are voxels (N, 3) of each target that
+    occurs, for drawing patches; ``repairs`` what was repaired in the scans.
     """
 
     id: str
@@ -38,8 +40,14 @@ class Case:
     present: Tensor
     codes: Tensor
     places: tuple[np.ndarray, ...]
-    voxel_ml: float
+    finer: Triple = (1, 1, 1)
     repairs: tuple[Repair, ...] = ()
+
+    @property
+    def shape(self) -> Triple:
+        """The voxels (D, H, W) of one image."""
+        d, h, w = self.images.shape[1:]
+        return d, h, w
 
     @property
     def bytes(self) -> int:
@@ -83,7 +91,8 @@ def load_case(entry: StudyEntry, plan: Plan, *, resample_labels: bool = False) -
     labels = _placed(entry, drawn, grid, resample_labels)
     onto = grid.upright().respace(plan.spacing)
     codes = plan.coding.encode(labels, entry.labels)
-    codes = resample(LabelMap(codes.astype(np.uint16), grid), onto).array.astype(np.uint8)
+    fine = onto.respace(_divided(plan.spacing, plan.finer))
+    codes = resample(LabelMap(codes.astype(np.uint16), grid), fine).array.astype(np.uint8)
     images = torch.zeros((len(plan.names), *onto.shape), dtype=torch.float16)
     present = torch.zeros(len(plan.names), dtype=torch.bool)
     for row, modality in enumerate(plan.modalities):
@@ -97,7 +106,7 @@ def load_case(entry: StudyEntry, plan: Plan, *, resample_labels: bool = False) -
         present,
         torch.from_numpy(codes),
         _places(codes, plan),
-        onto.voxel_volume / 1000,
+        plan.finer,
         _repairs(volumes, carried=labels is not drawn),
     )
 
@@ -163,5 +172,10 @@ def _places(codes: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:
         mine = [values.index(value) + 1 for value in target.values]
         voxels = np.argwhere(np.isin(codes, mine))
         if len(voxels):
-            found.append(voxels[:: -(-len(voxels) // _PLACES)])
+            found.append(voxels[:: -(-len(voxels) // _PLACES)] // plan.finer)
     return tuple(found)
+
+
+def _divided(spacing: tuple[float, float, float], parts: Triple) -> tuple[float, float, float]:
+    d, h, w = (step / part for step, part in zip(spacing, parts, strict=True))
+    return d, h, w

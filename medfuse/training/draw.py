@@ -21,7 +21,10 @@ from medfuse.training.survey import IGNORED
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """``x`` (B, M, C, D, H, W) float32, ``present`` (B, M), ``codes`` (B, D, H, W) uint8."""
+    """``x`` (B, M, C, D, H, W) float32, ``present`` (B, M), ``codes`` uint8.
+
+    ``codes`` (B, D * f, H * g, W * h) are as fine as those of the cases.
+    """
 
     x: Tensor
     present: Tensor
@@ -82,13 +85,12 @@ def _dealt(cards: int, seed: int, number: int) -> int:
 
 def _indices(case: Case, drawing: Drawing, rng: np.random.Generator) -> list[np.ndarray]:
     """Return the voxels of a patch along each axis; they may lie outside of a small visit."""
-    shape = case.codes.shape
     focus = None
     if case.places and rng.random() < drawing.oversample:
         voxels = case.places[int(rng.integers(len(case.places)))]
         focus = voxels[int(rng.integers(len(voxels)))]
     indices = []
-    for axis, (size, patch) in enumerate(zip(shape, drawing.patch, strict=True)):
+    for axis, (size, patch) in enumerate(zip(case.shape, drawing.patch, strict=True)):
         room = max(0, size - patch)
         low, high = 0, room
         if focus is not None:  # anywhere in the patch, not in its middle only
@@ -102,18 +104,29 @@ def _indices(case: Case, drawing: Drawing, rng: np.random.Generator) -> list[np.
 
 def _cut(case: Case, indices: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Return the values (M, D, H, W) and codes of a patch; outside of the visit none count."""
-    inside = [(i >= 0) & (i < n) for i, n in zip(indices, case.codes.shape, strict=True)]
-    near = [
-        torch.from_numpy(np.clip(i, 0, n - 1)).to(case.codes.device)
-        for i, n in zip(indices, case.codes.shape, strict=True)
+    fine = [
+        (i[:, None] * f + np.arange(f)).reshape(-1)  # the label voxels of each voxel
+        for i, f in zip(indices, case.finer, strict=True)
     ]
-    d, h, w = near
-    if all(part.all() for part in inside):
-        box = tuple(slice(int(i[0]), int(i[-1]) + 1) for i in indices)
-        return case.images[(slice(None), *box)].float(), case.codes[box].clone()
-    x = case.images[:, d][:, :, h][:, :, :, w].float()
-    codes = case.codes[d][:, h][:, :, w].clone()
+    codes, inside = _taken(case.codes[None], fine)
     for axis, part in enumerate(inside):
-        outside = torch.from_numpy(~part).to(codes.device)
-        codes.movedim(axis, 0)[outside] = IGNORED
-    return x, codes
+        if not part.all():
+            codes.movedim(axis + 1, 0)[torch.from_numpy(~part).to(codes.device)] = IGNORED
+    return _taken(case.images, indices)[0].float(), codes[0]
+
+
+def _taken(array: Tensor, indices: list[np.ndarray]) -> tuple[Tensor, list[np.ndarray]]:
+    """Return a new (C, d, h, w) of ``array`` (C, D, H, W), its edge going on outside.
+
+    And, along each axis, which of the indices lie inside.
+    """
+    shape = array.shape[1:]
+    inside = [(i >= 0) & (i < n) for i, n in zip(indices, shape, strict=True)]
+    low = [max(0, int(i[0])) for i in indices]
+    box = [slice(a, min(n, int(i[-1]) + 1)) for a, i, n in zip(low, indices, shape, strict=True)]
+    made = array[(slice(None), *box)]
+    for axis, (i, n) in enumerate(zip(indices, shape, strict=True), start=1):
+        if not inside[axis - 1].all():
+            near = torch.from_numpy(np.clip(i, 0, n - 1) - low[axis - 1]).to(array.device)
+            made = made.index_select(axis, near)
+    return made.clone(), inside

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -190,15 +191,15 @@ def _needs(seen: Sequence[Seen], plan: Plan) -> tuple[int, int]:
     """Return about how many bytes of memory and of disk a training takes."""
     voxels = [grid_voxels(one, plan) for one in seen]
     modalities = len(plan.modalities)
-    cases = sum(voxels) * (2 * modalities + 1)
-    native = max(int(torch.tensor(one.grid.shape).prod()) for one in seen)
+    cases = sum(voxels) * (2 * modalities + prod(plan.finer))
+    native = max(prod(one.grid.shape) for one in seen)
     reading = native * 4 * (modalities + 2)
     widths, shape = plan.fusion.widths, plan.fusion.shape
-    finest = float(torch.tensor(plan.patch).prod() / torch.tensor(shape.stem).prod())
+    finest = prod(plan.patch) / prod(shape.stem)
     towers = 1 if plan.fusion.level == "data" else modalities
     # about twelve maps of each scale are alive at once, and each scale has an eighth of the last
     maps = sum(width * finest / 8**scale for scale, width in enumerate(widths)) * 12 * towers
-    full = float(torch.tensor(plan.patch).prod()) * plan.coding.classes * (8 + towers)
+    full = prod(plan.patch) * plan.coding.classes * (8 + towers)
     step = 4 * plan.batch * (maps + full)
     weights = 27 * 4 * sum(4 * width**2 for width in widths) * towers * 4
     return int(5e8 + cases + max(reading, step) + weights), int(2 * weights + 1e6)
@@ -206,7 +207,7 @@ def _needs(seen: Sequence[Seen], plan: Plan) -> tuple[int, int]:
 
 def grid_voxels(one: Seen, plan: Plan) -> int:
     """Return how many voxels a visit has at the plan's spacing."""
-    return int(torch.tensor(one.grid.respace(plan.spacing).shape).prod())
+    return prod(one.grid.respace(plan.spacing).shape)
 
 
 def _check_memory(needed: int) -> None:

@@ -16,15 +16,25 @@ from torch import Tensor
 from medfuse.training.survey import IGNORED
 
 
-def targets_of(codes: Tensor, membership: Tensor) -> tuple[Tensor, Tensor]:
-    """Return targets (B, K, D, H, W) float32 of 0 and 1, and what counts (B, 1, D, H, W).
+def targets_of(codes: Tensor, membership: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Return targets (B, K, D, H, W) float32 from 0 to 1, and what counts (B, 1, D, H, W).
 
-    ``membership`` (V + 1, K) says which channels a code belongs to; code 255 does not count.
+    ``codes`` (B, ...) may be finer than ``size`` (D, H, W): a target is the part of a voxel that
+    it covers, so a border keeps its place between voxels. ``membership`` (V + 1, K) says which
+    channels a code belongs to; code 255 does not count.
     """
     counted = codes != IGNORED
-    table = membership.to(torch.float32)
-    target = table[torch.where(counted, codes, 0).long()]  # (B, D, H, W, K)
-    return target.movedim(-1, 1).contiguous(), counted[:, None].to(torch.float32)
+    known = torch.where(counted, codes, 0).long()
+    if codes.shape[1:] == tuple(size):
+        target = membership.to(torch.float32)[known]  # (B, D, H, W, K)
+        return target.movedim(-1, 1).contiguous(), counted[:, None].to(torch.float32)
+    there = counted[:, None].to(torch.float32)
+    parts = []
+    for channel in membership.unbind(1):  # one at a time: fine channels are large
+        fine = channel.to(torch.float32)[known][:, None]
+        part, counts = shrink(fine, there, size)
+        parts.append(part)
+    return torch.cat(parts, dim=1), counts
 
 
 def segmentation_loss(
@@ -53,14 +63,17 @@ def segmentation_loss(
 def dice_loss(probability: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Return the mean over channels of 1 - Dice, pooled over the batch.
 
-    A channel that is empty in the whole batch gives its mean probability over the ``weight``
-    voxels that count (0 where nothing is claimed).
+    Squares in the denominator (Milletari et al., 3DV 2016): the loss is 0 where the probability
+    is the target, also where that is the part of a voxel. A channel that is empty in the whole
+    batch gives its mean probability over the ``weight`` voxels that count (0 where nothing is
+    claimed).
     """
     axes = (0, 2, 3, 4)
     both = (probability * target).sum(axes)
-    claimed, there = probability.sum(axes), target.sum(axes)
-    missed = 1 - 2 * both / (claimed + there).clamp(min=1e-6)
-    return torch.where(there > 0, missed, claimed / weight).mean()
+    sizes = probability.square().sum(axes) + target.square().sum(axes)
+    missed = 1 - 2 * both / sizes.clamp(min=1e-6)
+    false = probability.sum(axes) / weight
+    return torch.where(target.sum(axes) > 0, missed, false).mean()
 
 
 def shrink(target: Tensor, counted: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:

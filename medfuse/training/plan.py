@@ -36,6 +36,7 @@ _NOTES = {
     "spacing": "mm; scans are resampled to it",
     "patch": "voxels a training patch has; the same in the sliding window",
     "batch": "patches a step",
+    "finer": "label voxels a voxel, along each axis: a target is the part of a voxel it covers",
     "others": "values that no label names: refuse, background or ignore",
     "ignore": "values whose voxels are neither learned nor counted",
     "widths": "channels of each scale, finest first",
@@ -58,6 +59,7 @@ class Plan:
     spacing: tuple[float, float, float]
     patch: Triple
     batch: int
+    finer: Triple
     modalities: tuple[ModalityPlan, ...]
     labels: tuple[Target, ...]
     required: tuple[str, ...] = ()
@@ -67,10 +69,10 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, by the names in the file."""
-        if min(self.spacing) <= 0 or min(self.patch) < 8 or self.batch < 1:
-            raise UsageError(
-                "spacing must be above 0, patch at least 8 and batch at least 1", where="plan"
-            )
+        if min(self.spacing) <= 0 or min(self.patch) < 8:
+            raise UsageError("spacing must be above 0, patch at least 8", where="plan")
+        if self.batch < 1 or not 1 <= min(self.finer) <= max(self.finer) <= 4:
+            raise UsageError("batch must be at least 1, finer from 1 to 4", where="plan")
         if not self.modalities or not self.labels:
             raise UsageError("needs a modality and a label", where="plan")
         unknown = set(self.required) - set(self.names)
@@ -111,6 +113,8 @@ def make_plan(
     """
     grids = [one.grid.upright() for one in seen]
     spacing = settings.spacing or _spacing(seen, coding, gpu=gpu)
+    steps = np.median([grid.spacing for grid in grids], axis=0)
+    d, h, w = (2 if coarse > 1.3 * step else 1 for coarse, step in zip(spacing, steps, strict=True))
     sizes = [grid.respace(spacing).shape for grid in grids]
     fusion = settings.fusion
     if not fusion.strides:
@@ -120,6 +124,7 @@ def make_plan(
         spacing=spacing,
         patch=patch,
         batch=settings.batch or 2,
+        finer=(d, h, w),
         modalities=tuple(ModalityPlan(name, scheme_for(name)) for name in names),
         labels=coding.targets,
         required=settings.required,

@@ -116,7 +116,7 @@ class SegmentationTask(pl.LightningModule):
 
     def loss(self, batch: Batch, number: int) -> Tensor:
         """Return the loss of a batch: all scales, and the logits of single modalities."""
-        target, counted = targets_of(batch.codes, self.membership)
+        target, counted = targets_of(batch.codes, self.membership, batch.x.shape[3:])
         stream = generator(self.course.seed, "mirror", number)
         flips = draw_flips(len(target), self.settings.augment, stream)
         x, target, counted = mirror(batch.x, target, counted, self.plan.swapped(), flips)
@@ -149,14 +149,14 @@ class SegmentationTask(pl.LightningModule):
             logits = self.network(windows, present.expand(len(windows), -1))
             return probabilities(logits, activation, dim=1)
 
-        target, counted = targets_of(case.codes[None].to(self.device), self.membership)
+        target, counted = targets_of(case.codes[None].to(self.device), self.membership, case.shape)
         claimed = torch.cat([part for _, part in sweep(x, predict, self._windows())], dim=1)
         if self.exclusive:
-            best = claimed.argmax(dim=0)
+            best, goal = claimed.argmax(dim=0), target[0].argmax(dim=0)
             said = torch.stack([best == k for k in range(1, len(claimed))])
-            true = target[0, 1:]
+            true = torch.stack([goal == k for k in range(1, len(claimed))])
         else:
-            said, true = claimed > 0.5, target[0]
+            said, true = claimed > 0.5, target[0] > 0.5
         said, true = said * counted[0], true * counted[0]
         both = (said * true).sum((1, 2, 3)).double()
         sizes = (said.sum((1, 2, 3)) + true.sum((1, 2, 3))).double()
