@@ -41,6 +41,7 @@ _NOUNS = {
     "QualityRefused": "medfuse.errors",
     "OutputError": "medfuse.errors",
     "ResourceError": "medfuse.errors",
+    "SomeFailed": "medfuse.errors",
     "Repair": "medfuse.errors",
 }
 VERBS = {

@@ -9,6 +9,7 @@ from medfuse.errors import OutputError as OutputError
 from medfuse.errors import QualityRefused as QualityRefused
 from medfuse.errors import Repair as Repair
 from medfuse.errors import ResourceError as ResourceError
+from medfuse.errors import SomeFailed as SomeFailed
 from medfuse.errors import UsageError as UsageError
 from medfuse.geometry import Geometry as Geometry
 from medfuse.io.inspection import inspect as inspect

@@ -8,7 +8,8 @@
     │   └── ModelError      model file refused, card and input disagree            exit 3
     ├── QualityRefused      the gate refused: verdicts inside                      exit 4
     ├── OutputError         exists, not writable, disk full, locked, is an input   exit 5
-    └── ResourceError       memory, disk or time would not do                      exit 6
+    ├── ResourceError       memory, disk or time would not do                      exit 6
+    └── SomeFailed          several cases, some of them failed: which              exit 7
 
     Repair (a warning)      a documented repair of an input: said, recorded, never silent
 
@@ -110,6 +111,16 @@ class ResourceError(MedfuseError):
     """Raise when memory, disk or time would not do; the message says what is needed and there."""
 
     exit_code = 6
+
+
+class SomeFailed(MedfuseError):
+    """Raise at the end of many cases when some of them failed; ``failed`` names these."""
+
+    exit_code = 7
+
+    def __init__(self, what: str, *, failed: tuple[str, ...], hint: str = "") -> None:
+        super().__init__(what, hint=hint)
+        self.failed = failed
 
 
 class Repair(UserWarning):

@@ -23,6 +23,7 @@ from pipelines.cli import (
     inspect,
     phantom,
     register,
+    segment,
     terminal,
     train,
     worker,
@@ -41,6 +42,7 @@ app.command("register")(register.command)
 app.command("apply")(apply.command)
 app.add_typer(dataset.app, name="dataset")
 app.command("train")(train.command)
+app.command("segment")(segment.command)
 app.command("phantom")(phantom.command)
 app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)

@@ -12,6 +12,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from medfuse import settings
+from medfuse.fusion.segmenter import network_of
+from medfuse.fusion.settings import FusionSettings
+from medfuse.nets import modelfile
+from medfuse.nets.modelfile import ModelCard, Region
 from medfuse.study import Quality
 from tests.end_to_end import heads
 from tests.end_to_end.conftest import Run
@@ -42,6 +47,23 @@ def write_phantom(out: str | Path, **_: object) -> Path:
     return Path(out)
 
 
+def write_model(path: Path) -> None:
+    """Write a model of random weights, where no training has written one."""
+    tiny = FusionSettings(widths=(8, 16), blocks=(1, 1))
+    names = ("T1", "T2", "FLAIR")
+    card = ModelCard(
+        modalities=names,
+        labels=(Region("lesion", (1,)),),
+        spacing=(9.0, 9.0, 9.0),
+        patch=(16, 16, 16),
+        intensity={name: {"centre": 0.0, "scale": 100.0} for name in names},
+        fusion=settings.dump(tiny),
+    )
+    path.parent.mkdir(exist_ok=True)
+    if not path.exists():
+        modelfile.save(path, card, network_of(card).state_dict())
+
+
 @pytest.mark.parametrize(
     "document", [page for page in DOCUMENTS if commands(page)], ids=lambda page: page.name
 )
@@ -60,6 +82,8 @@ def test_the_commands_of_a_document_work(
         write_phantom("heads")
     dicom_maker.series(tmp_path / "dicom" / "ct")
     for line in lines:
+        if " --model run/model.mfm" in line:
+            write_model(tmp_path / "run" / "model.mfm")
         if line.startswith("medfuse "):
             said = medfuse(*shlex.split(line)[1:])
             assert said.code == 0, (line, said.err)
@@ -79,7 +103,16 @@ def test_points_come_back(tmp_path: Path, medfuse: Run, monkeypatch: pytest.Monk
 
 def test_every_command_and_option_is_documented(medfuse: Run) -> None:
     page = (ROOT / "docs" / "cli.md").read_text("utf-8")
-    for command in ("inspect", "convert", "register", "apply", "phantom", "doctor", "demo"):
+    for command in (
+        "inspect",
+        "convert",
+        "register",
+        "apply",
+        "segment",
+        "phantom",
+        "doctor",
+        "demo",
+    ):
         assert f"\n## {command}\n" in page
         section = page.split(f"\n## {command}\n")[1].split("\n## ")[0]
         options = set(re.findall(r"--[a-z-]+", medfuse(command, "--help").out)) - {"--help"}

@@ -21,13 +21,15 @@ CODES = {
     "QualityRefused": 4,
     "OutputError": 5,
     "ResourceError": 6,
+    "SomeFailed": 7,
 }
 
 
 @pytest.mark.parametrize("name", CODES)
 def test_exit_codes(name: str) -> None:
     kind = getattr(errors, name)
-    assert kind("wrong").exit_code == CODES[name]
+    options = {"failed": ("a",)} if name == "SomeFailed" else {}
+    assert kind("wrong", **options).exit_code == CODES[name]
     assert issubclass(kind, MedfuseError)
 
 

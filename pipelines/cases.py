@@ -1,0 +1,219 @@
+"""Which cases a command works on, and one case at a time brought onto one grid.
+
+A case is a patient's folder, a row of a manifest, or a folder of such folders. Its scans must lie
+on one grid, unless transforms are given that bring them there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medfuse.errors import GeometryError, InputError, UsageError
+from medfuse.geometry import Geometry
+from medfuse.io import files
+from medfuse.io.manifest import SCANS, read_manifest
+from medfuse.io.studies import read_study, sorted_files
+from medfuse.io.transforms import read_transform
+from medfuse.io.volumes import read_volume, stem
+from medfuse.modality import modality_from_name
+from medfuse.resampling import resample
+from medfuse.study import AlignedStudy, Role, Study
+from medfuse.transform import IDENTITY, Transform
+from medfuse.volume import Volume
+
+HEADER = "header"
+_TRANSFORMS = ("transform.tfm", "transform.h5")
+_RECORD = "record.json"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One visit: its ``id``, and its scans by modality, or the ``folder`` that tells them."""
+
+    id: str
+    volumes: Mapping[str, str]
+    folder: str = ""
+
+
+def list_cases(places: Sequence[str], *, role: Role | None = None) -> list[Case]:
+    """Return the cases in patients' folders, folders of them, and manifests (CSV), in their order.
+
+    ``role`` keeps those of a manifest that are for it (``"test"``). Raises ``InputError`` where
+    nothing is there, ``UsageError`` where two have the same name, or a name cannot be a folder's.
+    """
+    cases = [case for place in places for case in _cases(place, role)]
+    if not cases:
+        raise InputError("there is no case to work on", where=places[0], id="C4")
+    seen: set[str] = set()
+    for case in cases:
+        if case.id.startswith(".") or not case.id.isprintable() or set(case.id) & set("/\\"):
+            raise UsageError("a case's name cannot be that of a folder", where=case.id)
+        if case.id.casefold() in seen:
+            raise UsageError(
+                f"two cases are called {case.id!r}", hint="run them apart, into two folders"
+            )
+        seen.add(case.id.casefold())
+    return cases
+
+
+def _cases(place: str, role: Role | None) -> list[Case]:
+    path = Path(place).absolute()
+    if not files.is_folder(path):
+        files.readable(place)
+        if path.suffix.lower() not in {".csv", ".tsv"}:
+            raise InputError(
+                "is no case",
+                where=place,
+                hint="name a patient's folder, or a manifest (.csv)",
+                id="N41",
+            )
+        return _listed(path, role)
+    inner = [entry for entry in sorted(path.iterdir()) if entry.is_dir()]
+    subjects = [entry for entry in inner if entry.name.startswith("sub-")]
+    scans = sorted_files(path)[0]
+    if len(subjects) > 1 or (not scans and any(sorted_files(entry)[0] for entry in inner)):
+        return _listed(path, role)
+    return [Case(path.name, _by_modality(scans), place)]
+
+
+def _listed(path: Path, role: Role | None) -> list[Case]:
+    return [
+        Case(entry.id, entry.volumes)
+        for entry in read_manifest(path).studies
+        if role is None or entry.role == role
+    ]
+
+
+def _by_modality(scans: Iterable[Path]) -> dict[str, str]:
+    """Return the scans that can be told apart by their names; none where that is not enough."""
+    found: dict[str, str] = {}
+    for path in scans:
+        name = modality_from_name(stem(path)).name
+        if name in found or name not in SCANS:
+            return {}
+        found[name] = str(path)
+    return found
+
+
+def read_case(case: Case, wanted: Iterable[str]) -> Study:
+    """Read the scans of a case that are ``wanted``, in that order; the others stay shut.
+
+    Raises ``InputError`` for a damaged one, and where none of them is there.
+    """
+    names = list(dict.fromkeys(wanted))
+    if case.volumes:
+        volumes = {
+            name: read_volume(case.volumes[name], modality=name)
+            for name in names
+            if name in case.volumes
+        }
+    else:
+        found = read_study(case.folder).volumes
+        volumes = {name: found[name] for name in names if name in found}
+    if not volumes:
+        there = ", ".join(case.volumes) or "no scan with a name of these"
+        raise InputError(
+            f"has none of {', '.join(names)}", where=case.id, hint=f"there is {there}", id="M11"
+        )
+    return Study(case.id, volumes)
+
+
+def on_one_grid(study: Study, transforms: str | None) -> AlignedStudy:
+    """Return the study on one grid: that of its T1, or of its first scan.
+
+    ``transforms`` is None (the scans lie on one grid already), ``"header"`` (their headers are
+    right, resample), or a folder that ``medfuse register`` wrote for this study, or one that
+    holds such folders by the names of cases. What failed there is dropped, with the reason kept.
+    Raises ``GeometryError`` (C9) for grids that differ, ``InputError`` for transforms of other
+    scans or none (C9).
+    """
+    if transforms is not None and transforms != HEADER:
+        return _by_register(study, Path(transforms))
+    fixed = "T1" if "T1" in study.volumes else next(iter(study.volumes))
+    grid = study.volumes[fixed].geometry
+    if transforms == HEADER:
+        return _placed(study, fixed, dict.fromkeys(study.volumes, IDENTITY), {})
+    for name, volume in study.volumes.items():
+        if not volume.geometry.same_grid(grid):
+            raise GeometryError(
+                f"{name} lies on another grid than {fixed}",
+                where=study.id,
+                hint="run medfuse register on it, then add --transforms with its folder",
+                id="C9",
+            )
+    return AlignedStudy(study, fixed, grid, study.volumes)
+
+
+def _by_register(study: Study, folder: Path) -> AlignedStudy:
+    home = folder if (folder / _RECORD).is_file() else folder / study.id
+    record = _record(home)
+    fixed = str(record.get("fixed", ""))
+    if fixed not in study.volumes:
+        raise InputError(
+            f"the transforms lead to the {fixed or 'unknown scan'}, which is not among the scans",
+            where=study.id,
+            hint="keep it with --onto, or register onto a scan that the model uses",
+            id="C9",
+        )
+    verdicts = {str(one.get("name")): str(one.get("verdict")) for one in record.get("moving", ())}
+    transforms: dict[str, Transform] = {}
+    dropped: dict[str, str] = {}
+    for name, volume in study.volumes.items():
+        _check_same_scan(study.id, name, volume, record)
+        if name == fixed:
+            transforms[name] = IDENTITY
+        elif verdicts.get(name) == "fail":
+            dropped[name] = "its alignment failed"
+        else:
+            transforms[name] = _transform(home / name, study.id)
+    return _placed(study, fixed, transforms, dropped)
+
+
+def _record(home: Path) -> dict[str, Any]:
+    path = files.readable(home / _RECORD)
+    try:
+        found = json.loads(files.content(path, limit=1 << 26))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or found.get("command") not in {"register", "demo"}:
+        raise InputError(
+            "is no record of medfuse register", where=path, hint="name its --out", id="C9"
+        )
+    return found
+
+
+def _check_same_scan(case: str, name: str, volume: Volume, record: Mapping[str, Any]) -> None:
+    """Refuse transforms that were made for other scans: another patient's, or another date's."""
+    known = record.get("inputs", {}).get(name, {}).get("sha256")
+    if known is None or volume.source is None or known != volume.source.sha256:
+        raise InputError(
+            f"the transforms were not made for this {name}",
+            where=case,
+            hint="register this case again",
+            id="C9",
+        )
+
+
+def _transform(home: Path, case: str) -> Transform:
+    found = [home / name for name in _TRANSFORMS if (home / name).is_file()]
+    if len(found) != 1:
+        raise InputError(
+            f"there is no transform for {home.name}", where=case, hint="register it too", id="C9"
+        )
+    return read_transform(found[0])
+
+
+def _placed(
+    study: Study, fixed: str, transforms: Mapping[str, Transform], dropped: Mapping[str, str]
+) -> AlignedStudy:
+    grid: Geometry = study.volumes[fixed].geometry
+    volumes = {
+        name: resample(study.volumes[name], grid, transform)
+        for name, transform in transforms.items()
+    }
+    moving = {name: transform for name, transform in transforms.items() if name != fixed}
+    return AlignedStudy(study, fixed, grid, volumes, moving, dropped=dropped)

@@ -1,0 +1,144 @@
+"""What ``medfuse segment`` is asked for and what comes of it: settings, models, results.
+
+The work on one case is in ``segment_case``. Research software, not a medical device.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medfuse.errors import Repair, UsageError
+from medfuse.fusion.segmenter import Segmenter, load_segmenter
+from medfuse.io.files import content, readable, sha256
+from medfuse.io.tables import write_table
+from medfuse.nets.modelfile import ModelCard
+from medfuse.volume import LabelMap
+from pipelines.output_folder import RECORD
+
+LABELS, SEG, TABLE = "labels.nii.gz", "labels.dcm", "volumes.csv"
+
+
+@dataclass(frozen=True)
+class SegmentSettings:
+    """How cases are segmented.
+
+    Raises ``UsageError`` for contradictions.
+    """
+
+    probabilities: bool = False  # write one volume a label, 0 to 1
+    tta: bool = False  # also look at the mirrored patient: twice the time
+    dicom: bool = False  # write a DICOM SEG too
+    onto: str | None = None  # the scan whose own grid the labels go onto; None: the fixed one's
+    transforms: str | None = None  # None: one grid already; "header"; or register's folder
+    only: tuple[str, ...] = ()  # use these scans alone; empty: all that the model knows
+    subsets: bool = False  # every subset of the model's scans, one folder each
+    device: str = "cpu"  # where the network runs: "cpu", "cuda"
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if self.only and self.subsets:
+            raise UsageError("--only and --subsets go apart")
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What came of one case: its ``folder`` below the output, volumes in ml by name of a label.
+
+    ``used`` and ``missing`` are the model's modalities; ``repairs`` what was mended or left out.
+    """
+
+    case: str
+    folder: str
+    volumes_ml: Mapping[str, float]
+    used: tuple[str, ...]
+    missing: tuple[str, ...]
+    seconds: float
+    repairs: tuple[Repair, ...] = field(default=(), compare=False)
+
+    def document(self) -> dict[str, Any]:
+        """Return what ``--json`` prints of it."""
+        return {
+            "case": self.case,
+            "labels": f"{self.folder}/{LABELS}",
+            "volumes_ml": {name: round(ml, 6) for name, ml in self.volumes_ml.items()},
+            "used": list(self.used),
+            "missing": list(self.missing),
+            "warnings": [{"id": repair.id, "what": repair.what} for repair in self.repairs],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """The segmenters of one answer (folds of one training), and what a record says of them."""
+
+    segmenters: tuple[Segmenter, ...]
+    checksums: tuple[str, ...]
+
+    @property
+    def card(self) -> ModelCard:
+        """The card of all of them."""
+        return self.segmenters[0].card
+
+    @classmethod
+    def load(cls, paths: Sequence[str]) -> Models:
+        """Read model files; raises ``ModelError`` as ``load_segmenter``."""
+        made = tuple(load_segmenter(path) for path in paths)
+        return cls(made, tuple(sha256(readable(path)) for path in paths))
+
+    def document(self) -> dict[str, Any]:
+        """Return what the record says: which models, trained on how much, for what."""
+        card = self.card
+        return {
+            "sha256": list(self.checksums),
+            "modalities": list(card.modalities),
+            "labels": {region.name: list(region.values) for region in card.labels},
+            "spacing_mm": list(card.spacing),
+            "trained_on": dict(card.trained_on),
+            "licence": card.licence,
+        }
+
+
+def choices(card: ModelCard, settings: SegmentSettings) -> list[tuple[str, ...]]:
+    """Return which modalities are used: all, ``only`` some, or every subset a model can do.
+
+    Raises ``UsageError`` where ``only`` names what the model does not know.
+    """
+    for name in settings.only:
+        if name not in card.modalities:
+            raise UsageError(
+                f"the model does not know {name}",
+                where="--only",
+                hint=f"it knows {', '.join(card.modalities)}",
+            )
+    if not settings.subsets:
+        only = settings.only or card.modalities
+        return [tuple(name for name in card.modalities if name in only)]
+    sizes = range(1, len(card.modalities) + 1)
+    found = [some for size in sizes for some in combinations(card.modalities, size)]
+    return [some for some in found if set(card.required) <= set(some)]
+
+
+def volumes_ml(labels: LabelMap, card: ModelCard) -> dict[str, float]:
+    """Return the volume of each region of a card in a label map, ml."""
+    counts = np.bincount(labels.array.ravel(), minlength=2**16)
+    voxel = labels.geometry.voxel_volume / 1000
+    return {region.name: float(counts[list(region.values)].sum() * voxel) for region in card.labels}
+
+
+def write_volumes(out: Path) -> Path:
+    """Write ``volumes.csv``: one row a case and label, of all cases that lie in ``out``."""
+    rows: list[tuple[object, ...]] = []
+    for path in sorted([*out.glob(f"*/{RECORD}"), *out.glob(f"*/*/{RECORD}")]):
+        found = json.loads(content(path, limit=1 << 26))
+        if found.get("command") != "segment":
+            continue
+        subset = "+".join(found["used"])
+        rows += [(path.parent.name, subset, name, ml) for name, ml in found["volumes_ml"].items()]
+    return write_table(out / TABLE, ("case", "used", "label", "ml"), rows)

@@ -1,0 +1,157 @@
+"""Which cases there are, and what brings one onto one grid."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medfuse.errors import GeometryError, InputError, UsageError
+from medfuse.io.files import sha256
+from medfuse.io.transforms import write_transform
+from medfuse.transform import Affine
+from pipelines.cases import list_cases, on_one_grid, read_case
+from tests.medfuse.io import dicom_maker
+from tests.pipelines.toy_model import NAMES, truth, write_case
+
+
+def test_a_patients_folder_is_one_case(tmp_path: Path) -> None:
+    (case,) = list_cases([str(write_case(tmp_path / "sub-001"))])
+    assert case.id == "sub-001"
+    assert set(case.volumes) == set(NAMES)
+
+
+@pytest.mark.parametrize("prefix", ["sub-", "patient"])
+def test_a_folder_of_patients_is_many(tmp_path: Path, prefix: str) -> None:
+    for number in (1, 2, 3):
+        write_case(tmp_path / "all" / f"{prefix}{number}")
+    found = list_cases([str(tmp_path / "all")])
+    assert [case.id for case in found] == [f"{prefix}{number}" for number in (1, 2, 3)]
+
+
+def test_a_manifest_lists_cases_for_each_purpose(tmp_path: Path) -> None:
+    for name in "ab":
+        write_case(tmp_path / name)
+    table = tmp_path / "all.csv"
+    table.write_text("subject,visit,T1,split\n007,1,a/T1.nii.gz,train\n1E5,,b/T1.nii.gz,test\n")
+    assert [case.id for case in list_cases([str(table)])] == ["007_1", "1E5"]
+    assert [case.id for case in list_cases([str(table)], role="test")] == ["1E5"]
+
+
+def test_two_cases_of_one_name_are_refused(tmp_path: Path) -> None:
+    places = [str(write_case(tmp_path / side / "sub-001")) for side in ("a", "b")]
+    with pytest.raises(UsageError, match="two cases"):
+        list_cases(places)
+
+
+@pytest.mark.parametrize("name", ["missing", "T1.nii.gz"])
+def test_what_is_no_case_is_refused(tmp_path: Path, name: str) -> None:
+    write_case(tmp_path / "a")
+    with pytest.raises(InputError) as caught:
+        list_cases([str(tmp_path / "a" / name)])
+    assert caught.value.id in {"N40", "N41"}
+
+
+def test_no_case_at_all_is_refused(tmp_path: Path) -> None:
+    write_case(tmp_path / "a")
+    table = tmp_path / "all.csv"
+    table.write_text("subject,T1,split\n7,a/T1.nii.gz,train\n")
+    with pytest.raises(InputError, match="no case"):
+        list_cases([str(table)], role="test")
+
+
+def test_only_the_wanted_scans_are_read(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "a")
+    (folder / "PET.nii.gz").write_bytes(b"damaged")
+    (case,) = list_cases([str(folder)])
+    study = read_case(case, ("T2", "T1", "T2", "FLAIR"))
+    assert list(study.volumes) == ["T2", "T1"]
+    with pytest.raises(InputError):
+        read_case(case, ("PET",))
+    with pytest.raises(InputError) as caught:
+        read_case(case, ("FLAIR",))
+    assert caught.value.id == "M11"
+
+
+def test_dicom_series_are_scans_too(tmp_path: Path) -> None:
+    dicom_maker.series(tmp_path / "a" / "ct", count=4)
+    (case,) = list_cases([str(tmp_path / "a")])
+    assert list(read_case(case, ("CT", "T1")).volumes) == ["CT"]
+
+
+def test_C9_scans_on_two_grids_are_refused(tmp_path: Path) -> None:
+    (case,) = list_cases([str(write_case(tmp_path / "a", shift=4.0))])
+    with pytest.raises(GeometryError, match="T2 lies on another grid than T1") as caught:
+        on_one_grid(read_case(case, NAMES), None)
+    assert caught.value.id == "C9"
+    assert "medfuse register" in caught.value.hint
+
+
+def test_headers_can_be_trusted(tmp_path: Path) -> None:
+    (case,) = list_cases([str(write_case(tmp_path / "a", shift=4.0))])
+    aligned = on_one_grid(read_case(case, NAMES), "header")
+    assert aligned.fixed == "T1"
+    moved = aligned.volumes["T2"].array
+    # 4 mm along the file's first axis: four voxels of 1 mm later
+    np.testing.assert_allclose(moved[:, :, 4:], aligned.volumes["T1"].array[:, :, :-4], atol=1e-5)
+
+
+def registered(folder: Path, case: Path, *, verdict: str = "pass", shift: float = 0.0) -> Path:
+    """Write what ``medfuse register`` leaves: a record, and a transform a moving scan."""
+    inputs = {name: {"sha256": sha256(case / f"{name}.nii.gz")} for name in NAMES}
+    moving = [{"name": name, "verdict": verdict if name == "T2" else "pass"} for name in NAMES[1:]]
+    record = {"command": "register", "fixed": "T1", "inputs": inputs, "moving": moving}
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(json.dumps(record))
+    for name in NAMES[1:]:
+        matrix = np.eye(4)
+        matrix[0, 3] = -shift if name == "T2" else 0.0  # RAS x + is LPS x -
+        (folder / name).mkdir()
+        write_transform(Affine(matrix), folder / name / "transform.tfm")
+    return folder
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_transforms_of_a_registration_bring_scans_together(tmp_path: Path, nested: bool) -> None:
+    folder = write_case(tmp_path / "a", shift=4.0)
+    home = registered(tmp_path / "out" / ("a" if nested else ""), folder, shift=4.0)
+    (case,) = list_cases([str(folder)])
+    aligned = on_one_grid(read_case(case, NAMES), str(tmp_path / "out" if nested else home))
+    np.testing.assert_allclose(aligned.volumes["T2"].array > 0.5, truth() > 0)
+    assert set(aligned.transforms) == {"T2", "PET"}
+
+
+def test_a_failed_alignment_is_dropped(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "a")
+    home = registered(tmp_path / "out", folder, verdict="fail")
+    (case,) = list_cases([str(folder)])
+    aligned = on_one_grid(read_case(case, NAMES), str(home))
+    assert set(aligned.volumes) == {"T1", "PET"}
+    assert aligned.dropped == {"T2": "its alignment failed"}
+
+
+def test_transforms_of_another_patient_are_refused(tmp_path: Path) -> None:
+    folder, other = write_case(tmp_path / "a"), write_case(tmp_path / "b")
+    home = registered(tmp_path / "out", other)
+    (case,) = list_cases([str(folder)])
+    with pytest.raises(InputError, match="not made for this T1"):
+        on_one_grid(read_case(case, NAMES), str(home))
+
+
+def test_a_folder_without_a_registration_is_refused(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "a")
+    home = registered(tmp_path / "out", folder)
+    (case,) = list_cases([str(folder)])
+    study = read_case(case, NAMES)
+    (home / "PET" / "transform.tfm").unlink()
+    with pytest.raises(InputError, match="no transform for PET"):
+        on_one_grid(study, str(home))
+    (home / "record.json").write_text("[]")
+    with pytest.raises(InputError, match="no record of medfuse register"):
+        on_one_grid(study, str(home))
+    registered(tmp_path / "out2", folder)
+    alone = read_case(case, ("T2",))
+    with pytest.raises(InputError, match="T1, which is not among"):
+        on_one_grid(alone, str(tmp_path / "out2"))
