@@ -1,14 +1,16 @@
-"""A study and its aligned form: frozen, on one grid, stacked in the order that is asked for."""
+"""A study and its aligned form, and cohorts of them: frozen, on one grid, split by patient."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from medfuse.errors import GeometryError, UsageError
+from medfuse.errors import GeometryError, InputError, UsageError
 from medfuse.geometry import Geometry
 from medfuse.modality import MODALITIES
-from medfuse.study import AlignedStudy, Quality, Study
+from medfuse.study import AlignedStudy, Cohort, Quality, Role, Split, Study, StudyEntry
 from medfuse.transform import IDENTITY
 from medfuse.volume import LabelMap, Volume
 
@@ -74,3 +76,74 @@ def test_mappings_cannot_be_changed_from_either_side() -> None:
 
 def test_the_report_is_not_shown() -> None:
     assert "lesion" not in repr(Study("case", {}, "a lesion of Jane Doe"))
+
+
+def entry(subject: str, visit: str = "", role: Role = "") -> StudyEntry:
+    return StudyEntry(subject, visit, {"CT": "ct.nii", "T1": "t1.nii"}, "labels.nii", role=role)
+
+
+def test_modalities_of_an_entry_are_in_one_order() -> None:
+    assert list(entry("a").volumes) == ["T1", "CT"]
+    assert Cohort((entry("a"), StudyEntry("b", "", {"FLAIR": "f"}))).modalities == (
+        "T1",
+        "FLAIR",
+        "CT",
+    )
+    assert (entry("a").id, entry("a", "v1").id) == ("a", "a_v1")
+
+
+def test_C5_a_visit_listed_twice_is_refused() -> None:
+    Cohort((entry("a", "1"), entry("a", "2"), entry("b", "1")))
+    for visits in (("", ""), ("1", "1")):
+        with pytest.raises(InputError, match="listed twice") as caught:
+            Cohort(tuple(entry("a", visit) for visit in visits))
+        assert caught.value.id == "C5"
+
+
+def test_C6_a_patient_on_both_sides_of_a_split_is_refused() -> None:
+    with pytest.raises(InputError, match="more than one part") as caught:
+        Cohort((entry("a", "1", "train"), entry("a", "2", "test")))
+    assert caught.value.id == "C6"
+
+
+@given(
+    visits=st.lists(
+        st.tuples(st.integers(0, 12), st.integers(0, 3)), min_size=8, max_size=30, unique=True
+    ),
+    folds=st.integers(2, 5),
+    seed=st.integers(0, 99),
+)
+def test_folds_part_patients_and_hold_each_out_once(
+    visits: list[tuple[int, int]], folds: int, seed: int
+) -> None:
+    cohort = Cohort(tuple(entry(f"p{subject}", f"v{visit}") for subject, visit in visits))
+    subjects = {subject for subject, _ in visits}
+    if len(subjects) < folds:
+        with pytest.raises(UsageError, match="fewer folds"):
+            cohort.split(seed, folds)
+        return
+    splits = cohort.split(seed, folds)
+    held = [id for split in splits for id in split.validate]
+    assert sorted(held) == sorted(one.id for one in cohort.studies)
+    for split in splits:
+        learned, watched = (
+            {id.split("_")[0] for id in ids} for ids in (split.train, split.validate)
+        )
+        assert not learned & watched
+        assert learned | watched == {f"p{subject}" for subject in subjects}
+    counts = [len({id.split("_")[0] for id in split.validate}) for split in splits]
+    assert max(counts) - min(counts) <= 1
+    turned = Cohort(cohort.studies[::-1]).split(seed, folds)
+    assert [set(split.validate) for split in turned] == [set(split.validate) for split in splits]
+
+
+def test_a_split_depends_on_the_seed() -> None:
+    cohort = Cohort(tuple(entry(f"p{n}") for n in range(20)))
+    assert cohort.split(0, 5) == cohort.split(0, 5) != cohort.split(1, 5)
+
+
+def test_test_visits_are_in_no_split_and_given_ones_are_kept() -> None:
+    given_ = Cohort((entry("a"), entry("b", role="validate"), entry("c", role="test")))
+    assert given_.split(0, 5) == (Split(("a",), ("b",)),)
+    assert [one.id for one in given_.test] == ["c"]
+    assert Cohort((entry("a"), entry("b"))).split(0, 1) == (Split(("a", "b"), ()),)
