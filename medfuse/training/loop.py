@@ -27,6 +27,7 @@ from medfuse.errors import InputError, OutputError
 from medfuse.fusion.levels import build
 from medfuse.io import files
 from medfuse.nets import modelfile
+from medfuse.nets.blocks import generator
 from medfuse.progress import Progress, silent
 from medfuse.record import versions
 from medfuse.study import Cohort
@@ -105,7 +106,12 @@ def run(
     keeper = Keeper(job, folder, began, progress)
     with _quiet():
         trainer = _trainer(job.settings, keeper, machine)
-        steps = DataLoader(torch.arange(job.settings.steps), batch_size=1)  # type: ignore[arg-type]
+        # a loader draws a seed for workers, of which there are none: not from the global stream
+        steps: DataLoader[Tensor] = DataLoader(
+            torch.arange(job.settings.steps),  # type: ignore[arg-type]
+            batch_size=1,
+            generator=generator(seed, "loader"),
+        )
         start = folder / CHECKPOINT
         trainer.fit(
             task, steps, ckpt_path=str(start) if start.exists() else None, weights_only=True
@@ -290,7 +296,7 @@ def _bf16(settings: TrainSettings, machine: Machine) -> bool:
     if settings.precision != "auto":
         return settings.precision == "bf16"
     if machine.gpu:
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 

@@ -81,8 +81,9 @@ def shrink(target: Tensor, counted: Tensor, size: Sequence[int]) -> tuple[Tensor
 
     A small structure fades so, where nearest neighbour would lose or double it.
     """
-    small = F.adaptive_avg_pool3d(counted, list(size))
-    held = F.adaptive_avg_pool3d(target * counted, list(size)) / small.clamp(min=1e-6)
+    d, h, w = size
+    small = F.adaptive_avg_pool3d(counted, (d, h, w))
+    held = F.adaptive_avg_pool3d(target * counted, (d, h, w)) / small.clamp(min=1e-6)
     return held, (small >= 0.5).to(target.dtype)
 
 

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from medfuse.fusion.combiners import probabilities
+from medfuse.fusion.combiners import Activation, probabilities
 from medfuse.fusion.levels import FusionNetwork
 from medfuse.nets.blocks import generator
 from medfuse.nets.windows import Windows, sweep
@@ -49,6 +49,8 @@ class SegmentationTask(pl.LightningModule):
 
     Everything drawn depends on the seed and ``global_step`` alone.
     """
+
+    membership: Tensor
 
     def __init__(
         self,
@@ -143,7 +145,7 @@ class SegmentationTask(pl.LightningModule):
         """
         x = case.images[:, None].to(self.device, torch.float32)  # (M, 1, D, H, W)
         present = case.present.to(self.device)
-        activation = "softmax" if self.exclusive else "sigmoid"
+        activation: Activation = "softmax" if self.exclusive else "sigmoid"
 
         def predict(windows: Tensor) -> Tensor:
             logits = self.network(windows, present.expand(len(windows), -1))

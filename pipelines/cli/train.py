@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -166,7 +166,7 @@ def _train(
     torch.set_num_threads(request.machine.threads)
     first = request.machine.rank == 0
     check_folder(request.out, resume=resume or not first)
-    common = {"seed": request.seed, "machine": request.machine}
+    common: dict[str, Any] = {"seed": request.seed, "machine": request.machine}
     with terminal.listener(quiet=not first) as progress:
         job = prepare_training(cohort, request.settings, request.out, progress=progress, **common)
     if first:

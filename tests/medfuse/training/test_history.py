@@ -1,0 +1,70 @@
+"""The history on paper: a table, a picture, and events that TensorBoard itself reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medfuse.training.history import EVENTS, Epoch, events, picture, read_history, write_history
+
+HISTORY = [
+    Epoch(1, 4, 2.0, 1e-3, (), 1.0),
+    Epoch(2, 8, 1.5, 2e-3, (0.5, 0.7), 2.0),
+    Epoch(3, 12, 1.0, 1e-3, (0.4, 0.6), 3.0),
+]
+LABELS = ("a", "=b")
+
+
+def test_the_table_is_read_back(tmp_path: Path) -> None:
+    write_history(HISTORY, LABELS, tmp_path)
+    with (tmp_path / "history.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["dice"] for row in rows] == ["", "0.600000", "0.500000"]
+    assert [row["dice a"] for row in rows] == ["", "0.500000", "0.400000"]
+    assert read_history(tmp_path) == (3, {"mean": 0.6, "a": 0.5, "=b": 0.7})
+
+
+def test_nobody_held_out_has_no_dice(tmp_path: Path) -> None:
+    write_history(HISTORY[:1], LABELS, tmp_path)
+    assert read_history(tmp_path) == (1, {})
+
+
+def test_tensorboard_reads_the_events(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    write_history(HISTORY, LABELS, tmp_path)
+    found: dict[str, list[tuple[int, float]]] = {}
+    for event in EventFileLoader(str(tmp_path / EVENTS)).Load():
+        for value in event.summary.value:
+            number = value.simple_value or value.tensor.float_val[0]
+            found.setdefault(value.tag, []).append((event.step, float(number)))
+    assert found["loss"] == [(4, 2.0), (8, 1.5), (12, 1.0)]
+    assert found["dice/mean"] == [(8, pytest.approx(0.6)), (12, pytest.approx(0.5))]
+    assert set(found) == {"loss", "rate", "dice/mean", "dice/a", "dice/=b"}
+
+
+def test_the_same_history_gives_the_same_bytes() -> None:
+    assert events(HISTORY, LABELS) == events(HISTORY, LABELS)
+    assert picture(HISTORY) == picture(HISTORY)
+
+
+def test_the_picture_shows_both_curves() -> None:
+    seen = np.asarray(Image.open(io.BytesIO(picture(HISTORY))).convert("RGB")).astype(int)
+    orange = (abs(seen - (200, 90, 40)) < 20).all(axis=2)
+    blue = (abs(seen - (30, 100, 180)) < 20).all(axis=2)
+    # the loss falls: its curve begins higher (smaller row) than it ends
+    inner = orange[35:370, 50:850]
+    columns = np.flatnonzero(inner.any(axis=0))
+    first, last = (np.flatnonzero(inner[:, c]).mean() for c in (columns[0], columns[-1]))
+    assert first < last
+    assert blue[35:370, 50:850].sum() > 50
+
+
+def test_a_loss_that_is_not_a_number_does_not_break_the_picture() -> None:
+    picture([Epoch(1, 1, float("nan"), 1e-3)])
+    picture([])

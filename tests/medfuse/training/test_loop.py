@@ -1,0 +1,167 @@
+"""The loop: a model comes out, a killed run goes on as if nothing had been, budgets hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from medfuse.errors import InputError, OutputError
+from medfuse.fusion.segmenter import load_segmenter
+from medfuse.nets import modelfile
+from medfuse.progress import silent
+from medfuse.study import Cohort
+from medfuse.training import loop
+from medfuse.training.history import read_history
+from medfuse.training.loop import train
+from medfuse.training.settings import AugmentSettings
+from tests.medfuse.training import toy
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    return toy.cohort(tmp_path_factory.mktemp("heads"))
+
+
+class Killed(Exception):
+    """Stands for a kill: nothing of the run is left but its files."""
+
+
+def killing(step: int) -> Callable[[str, int, int], None]:
+    def progress(what: str, done: int, total: int) -> None:
+        if what.startswith("training") and done == step:
+            raise Killed
+
+    return progress
+
+
+def run(cohort: Cohort, out: Path, *, seed: int = 0, **changes: object) -> Path:
+    out.mkdir(exist_ok=True)
+    progress = changes.pop("progress", silent)
+    resume = bool(changes.pop("resume", False))
+    recipe = toy.settings(**changes)
+    return train(cohort, recipe, out, seed=seed, resume=resume, progress=progress)  # type: ignore[arg-type]
+
+
+def test_a_model_comes_out_and_segments(cohort: Cohort, tmp_path: Path) -> None:
+    path = run(cohort, tmp_path / "o")
+    segmenter = load_segmenter(path)
+    card = segmenter.card
+    assert card.modalities == ("T1", "CT")
+    assert [(r.name, r.values) for r in card.labels] == [
+        ("left lesion", (7,)),
+        ("right lesion", (3,)),
+    ]
+    assert dict(card.trained_on) == {"visits": 2, "subjects": 2, "held_out": 2}
+    assert card.intensity["CT"]["bend"] == "asinh"
+    names = {entry.name for entry in (tmp_path / "o").iterdir()}
+    assert {"plan.toml", "splits.json", "history.csv", "curves.png", "model.mfm"} <= names
+    assert "sub-1" not in json.dumps(modelfile.load(path)[0].__dict__, default=str)
+
+
+@pytest.mark.parametrize("level", ["data", "feature"])
+def test_a_killed_run_goes_on_as_if_nothing_had_been(
+    cohort: Cohort, tmp_path: Path, level: str
+) -> None:
+    fusion = toy.FusionSettings(level=level, widths=(4, 8))  # type: ignore[arg-type]
+    changes = {"fusion": fusion, "augment": AugmentSettings(corrupt=0.3), "epochs": 3, "batch": 2}
+    whole = run(cohort, tmp_path / "whole", **changes)
+    for step in (1, 2, 3, 5, 6):  # before a checkpoint, within an epoch, at the very end
+        with pytest.raises(Killed):
+            run(cohort, tmp_path / "cut", resume=True, progress=killing(step), **changes)
+    resumed = run(cohort, tmp_path / "cut", resume=True, **changes)
+    assert whole.read_bytes() == resumed.read_bytes()
+    for name in ("curves.png", "plan.toml", "splits.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
+
+
+def test_seeds_differ_and_repeat(cohort: Cohort, tmp_path: Path) -> None:
+    one = run(cohort, tmp_path / "a", seed=1, folds=1)
+    two = run(cohort, tmp_path / "b", seed=1, folds=1)
+    other = run(cohort, tmp_path / "c", seed=2, folds=1)
+    assert one.read_bytes() == two.read_bytes() != other.read_bytes()
+
+
+def test_the_global_stream_is_not_touched(cohort: Cohort, tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    run(cohort, tmp_path / "a", epochs=1)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_training_longer_after_the_end(cohort: Cohort, tmp_path: Path) -> None:
+    run(cohort, tmp_path / "o")
+    run(cohort, tmp_path / "o", resume=True)  # nothing left to do
+    assert read_history(tmp_path / "o")[0] == 2
+    run(cohort, tmp_path / "o", resume=True, epochs=4)
+    assert read_history(tmp_path / "o")[0] == 4
+
+
+def test_a_training_is_not_written_over(cohort: Cohort, tmp_path: Path) -> None:
+    run(cohort, tmp_path / "o", epochs=1)
+    with pytest.raises(OutputError, match="holds a training already"):
+        run(cohort, tmp_path / "o", epochs=1)
+
+
+def test_minutes_lower_the_epochs(cohort: Cohort, tmp_path: Path) -> None:
+    path = run(cohort, tmp_path / "o", epochs=10_000, minutes=0.05)
+    epochs, _ = read_history(tmp_path / "o")
+    assert 1 <= epochs < 200
+    assert path.exists()
+
+
+def test_it_stops_where_dice_no_longer_grows(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(_: object) -> torch.Tensor:
+        return torch.full((2, 2), 0.5, dtype=torch.float64)
+
+    monkeypatch.setattr(loop.SegmentationTask, "look", look)
+    run(cohort, tmp_path / "o", epochs=50, patience=3)
+    assert read_history(tmp_path / "o")[0] == 4  # the first is the best, then three in vain
+
+
+def test_the_best_weights_are_kept(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter((0.2, 0.9, 0.4))
+    monkeypatch.setattr(loop.SegmentationTask, "look", lambda _: torch.full((2, 2), next(scores)))
+    best = run(cohort, tmp_path / "three", epochs=3)
+    scores = iter((0.2, 0.9))
+    monkeypatch.setattr(loop.Course, "rate", _rate_of(3))
+    two = run(cohort, tmp_path / "two", epochs=2)
+    assert modelfile.load(best)[1].keys() == modelfile.load(two)[1].keys()
+    for name, value in modelfile.load(best)[1].items():
+        torch.testing.assert_close(value, modelfile.load(two)[1][name])
+
+
+def _rate_of(epochs: int) -> Callable[[loop.Course, int, float], float]:
+    true = loop.Course.rate
+
+    def rate(self: loop.Course, step: int, top: float) -> float:
+        return true(loop.replace(self, epochs=epochs), step, top)
+
+    return rate
+
+
+def test_M10_a_loss_that_is_not_finite_ends_it(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = loop.SegmentationTask.loss
+    monkeypatch.setattr(loop.SegmentationTask, "loss", lambda *given: true(*given) * float("nan"))
+    with pytest.raises(InputError, match="the loss is not finite") as caught:
+        run(cohort, tmp_path / "o")
+    assert caught.value.id == "M10"
+    assert not (tmp_path / "o" / "checkpoint.ckpt").exists()
+
+
+def test_bf16_is_chosen_where_the_hardware_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = loop.Machine(device="cpu")
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
+    for there in (True, False):
+        monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda there=there: there)
+        assert loop._bf16(toy.settings(), machine) is there
+    assert loop._bf16(toy.settings(precision="bf16"), machine)
+    assert not loop._bf16(toy.settings(precision="full"), machine)

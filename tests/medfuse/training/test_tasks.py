@@ -1,0 +1,119 @@
+"""The task: rates, the score of whole visits, and a loss that falls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from medfuse.fusion.levels import Heads, build
+from medfuse.training.cases import load_cases
+from medfuse.training.draw import draw_batch
+from medfuse.training.plan import Plan
+from medfuse.training.settings import Target
+from medfuse.training.tasks import Course, SegmentationTask
+from tests.medfuse.training import toy
+
+
+def task(root: Path, plan: Plan, network: nn.Module | None = None) -> SegmentationTask:
+    cases = load_cases(toy.cohort(root, 2).studies, plan)
+    made = network or build(plan.fusion, modalities=2, classes=plan.coding.classes, seed=0)
+    return SegmentationTask(made, plan, toy.settings(), Course(2, 2, 0), cases, cases)  # type: ignore[arg-type]
+
+
+def test_the_rate_climbs_then_falls_to_nothing() -> None:
+    course = Course(epochs=10, steps=100, seed=0)
+    rates = [course.rate(step, 1.0) for step in range(1000)]
+    top = rates.index(max(rates))
+    assert 25 <= top <= 35
+    assert rates[0] < 0.1
+    assert all(a >= b for a, b in zip(rates[top:], rates[top + 1 :], strict=False))
+    assert 0 < rates[-1] < 0.01
+    assert course.rate(2000, 1.0) == 0  # past its end
+
+
+class Knowing(nn.Module):
+    """Answers from the scans by a rule: T1 above 2 spreads is lesion 7, CT above 0.8 lesion 3."""
+
+    def __init__(self, *, overlapping: bool = False, empty: bool = False) -> None:
+        super().__init__()
+        self.overlapping, self.empty = overlapping, empty
+
+    def forward(self, x: Tensor, _: Tensor) -> Tensor:
+        left, right = x[:, 0, 0] > 5, x[:, 1, 0] > 0.8
+        if self.empty:
+            left, right = left & False, right & False
+        first = torch.stack([left | right, right] if self.overlapping else [left, right], dim=1)
+        logits = 20 * first.float() - 10
+        zero = torch.zeros_like(logits[:, :1])
+        return logits if self.overlapping else torch.cat([zero, logits], dim=1)
+
+    def heads(self, x: Tensor, present: Tensor) -> Heads:
+        return Heads(self(x, present))
+
+
+def test_a_whole_visit_is_scored_by_hand(tmp_path: Path) -> None:
+    plan = toy.plan(patch=(12, 12, 12))
+    made = task(tmp_path, plan, Knowing())
+    for case, dice in zip(made.watched, made.look(), strict=True):
+        said = torch.stack([case.images[0] > 5, (case.images[1] > 0.8) & ~(case.images[0] > 5)])
+        true = torch.stack([case.codes == 2, case.codes == 1])
+        both = (said & true).sum((1, 2, 3))
+        wanted = 2 * both / (said.sum((1, 2, 3)) + true.sum((1, 2, 3)))
+        assert dice.tolist() == pytest.approx(wanted.tolist(), abs=0.02)
+        assert float(dice.min()) > 0.5
+
+
+def test_C12_empty_labels_score_1_and_false_or_missed_ones_0(tmp_path: Path) -> None:
+    plan = toy.plan(labels=(*toy.TARGETS, Target("nothing", (99,))), patch=(12, 12, 12))
+
+    class Three(Knowing):
+        def forward(self, x: Tensor, present: Tensor) -> Tensor:
+            logits = super().forward(x, present)
+            return torch.cat([logits, torch.full_like(logits[:, :1], -10)], dim=1)
+
+    made = task(tmp_path, plan, Three(empty=True))
+    assert made.look().tolist() == [[0.0, 0.0, 1.0]] * 2
+
+
+def test_regions_that_overlap_are_scored_each_by_itself(tmp_path: Path) -> None:
+    both = (Target("any", (3, 7)), Target("right", (3,)))
+    plan = toy.plan(labels=both, patch=(12, 12, 12))
+    made = task(tmp_path, plan, Knowing(overlapping=True))
+    assert not made.exclusive
+    assert float(made.look().min()) > 0.5
+
+
+def test_ignored_voxels_are_not_scored(tmp_path: Path) -> None:
+    plan = toy.plan(patch=(12, 12, 12))
+    made = task(tmp_path, plan, Knowing(empty=True))
+    case = made.watched[0]
+    blank = replace(case, codes=torch.full_like(case.codes, 255))
+    assert made.overlap(blank).tolist() == [1.0, 1.0]
+
+
+def test_steps_lower_the_loss(tmp_path: Path) -> None:
+    plan = toy.plan(batch=2)
+    made = task(tmp_path, plan)
+    optimizer = made.configure_optimizers()
+    for group in optimizer.param_groups:
+        group["lr"] = 0.01
+    losses = []
+    for step in range(12):
+        batch = draw_batch(made.learned, made.drawing, 0, step % 2)
+        loss = made.loss(batch, step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_norms_and_biases_do_not_decay(tmp_path: Path) -> None:
+    made = task(tmp_path, toy.plan())
+    pulled, free = made.configure_optimizers().param_groups
+    assert (pulled["weight_decay"], free["weight_decay"]) == (made.settings.decay, 0.0)
+    assert {p.ndim for p in free["params"]} == {1}
