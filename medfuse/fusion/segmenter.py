@@ -20,6 +20,7 @@ from torch import Tensor
 from medfuse import settings
 from medfuse.errors import ModelError, Repair, UsageError
 from medfuse.fusion import combiners, levels, regrid
+from medfuse.fusion.agreement import drop_odd
 from medfuse.fusion.settings import FusionSettings
 from medfuse.fusion.sides import partners
 from medfuse.geometry import Geometry
@@ -46,16 +47,18 @@ class Segmenter:
 
 @dataclass(frozen=True)
 class Sweep:
-    """How the windows run: their ``overlap`` (share of a side), ``batch``, ``mirror``, ``device``.
+    """How to look: ``overlap`` of windows (share of a side), ``batch`` at once, on a ``device``.
 
     ``mirror`` also looks at the mirrored patient (left and right labels swapped) and takes the
-    mean: twice the time.
+    mean: twice the time. ``check`` compares the scans' anatomy first, and goes without one that
+    does not fit the others (``agreement``).
     """
 
     overlap: float = 0.5
     batch: int = 1
     mirror: bool = False
     device: str = "cpu"
+    check: bool = True
 
 
 def load_segmenter(path: str | Path) -> Segmenter:
@@ -118,7 +121,8 @@ def segment(
 ) -> LabelMap:
     """Return the labels of a study on its own grid; several segmenters answer by their mean.
 
-    Warns (``Repair`` M11) of modalities that are missing and go without. Raises ``ModelError``
+    Warns (``Repair``) of modalities that are missing (M11), and of scans that show another anatomy
+    than the others, which are left out (``agreement``). Raises ``ModelError``
     where one is missing that the card requires, or all are (M11), and where several segmenters do
     not belong together (M5); ``InputError`` where an answer is not finite (M10).
     """
@@ -192,6 +196,8 @@ class _Job:
         card = chosen[0].card
         for other in chosen[1:]:
             _check_same(card, other.card)
+        if how.check:
+            aligned = _agreeing(aligned)
         names = _usable(aligned, card)
         upright = aligned.geometry.upright()
         grid = upright.respace(card.spacing)
@@ -231,6 +237,15 @@ class _Job:
                 made = (made + seen.flip(-1)[:, swap]) / 2
             total = total + made
         return total / len(self.networks)
+
+
+def _agreeing(aligned: AlignedStudy) -> AlignedStudy:
+    """Return the study without scans of another anatomy; say which, and what is in doubt."""
+    kept, found = drop_odd(aligned)
+    for name, why in {**found.odd, **found.doubtful}.items():
+        done = "left out" if name in found.odd else "used, but look at it"
+        warnings.warn(Repair(f"{name} {why}: {done}", id="agreement"), stacklevel=5)
+    return kept
 
 
 def _usable(aligned: AlignedStudy, card: ModelCard) -> set[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
@@ -18,7 +20,7 @@ from medfuse import settings
 from medfuse.errors import InputError, ModelError, Repair, UsageError
 from medfuse.fusion import segmenter as module
 from medfuse.fusion.levels import FusionNetwork
-from medfuse.fusion.segmenter import Segmenter, Sweep, load_segmenter, probabilities, segment
+from medfuse.fusion.segmenter import Segmenter, Sweep, load_segmenter
 from medfuse.fusion.settings import FusionSettings
 from medfuse.geometry import Geometry
 from medfuse.modality import MODALITIES
@@ -37,6 +39,11 @@ CARD = ModelCard(
     intensity=dict.fromkeys(("T1", "FLAIR", "T2"), AS_IT_IS),
     fusion=settings.dump(TINY),
 )
+
+
+PLAIN = Sweep(check=False)  # noise shows no anatomy
+segment = partial(module.segment, how=PLAIN)
+probabilities = partial(module.probabilities, how=PLAIN)
 
 
 class Fixed(FusionNetwork):
@@ -163,13 +170,15 @@ def test_the_mirror_swaps_the_sides() -> None:
     card = replace(CARD, spacing=(1.0, 1.0, 1.0))
     aligned = noise(geometry, "T1", "T2", "FLAIR")
     plain, mirrored = (
-        segment(aligned, Segmenter(Fixed(by_side), card), how=Sweep(mirror=flag)).array
+        segment(aligned, Segmenter(Fixed(by_side), card), how=Sweep(mirror=flag, check=False)).array
         for flag in (False, True)
     )
     assert np.array_equal(plain, mirrored)
     assert set(plain[0, 0].tolist()) == {500, 3}
     swapped = replace(card, labels=(Region("spot", (3,)), Region("other", (500,))))
-    lost = segment(aligned, Segmenter(Fixed(by_side), swapped), how=Sweep(mirror=True)).array
+    lost = segment(
+        aligned, Segmenter(Fixed(by_side), swapped), how=Sweep(mirror=True, check=False)
+    ).array
     assert not np.array_equal(lost, plain)  # without sides in the names nothing is swapped
 
 
@@ -268,3 +277,23 @@ def test_memory_is_said_before_the_start() -> None:
     )
     whole = 4 * 100 * np.prod(geometry.upright().respace(CARD.spacing).shape)
     assert 4 * 4 * np.prod(geometry.shape) < few < many < 0.3 * whole + few
+
+
+def test_a_scan_of_another_patient_is_left_out_and_said() -> None:
+    """The answer is that of the study without the scan, and differs from a trusting one."""
+    geometry, rng = grid((24, 24, 24)), np.random.default_rng(3)
+    parts = (gaussian_filter(rng.normal(size=geometry.shape), 1.5) for _ in range(2))
+    mine, other = (1.5 * np.sign(part) for part in parts)
+    place = np.moveaxis(np.indices(geometry.shape), 0, -1) - 11.5
+    ball = (place**2).sum(axis=-1) < 120
+    values = {"T1": ball * (2 + mine), "FLAIR": ball * (2 - mine), "T2": ball * (2 + other)}
+    model = Segmenter(module.network_of(CARD).eval(), CARD)
+    with pytest.warns(Repair) as said:
+        checked = module.segment(study(geometry, **values), model)
+    texts = {warning.message.id: str(warning.message) for warning in said}
+    assert "T2 shows another anatomy" in texts["agreement"]
+    assert "without T2" in texts["M11"]
+    values.pop("T2")
+    with pytest.warns(Repair, match="without T2"):
+        expected = segment(study(geometry, **values), model)
+    assert np.array_equal(checked.array, expected.array)
