@@ -173,3 +173,24 @@ def test_a_wrong_input_is_refused(shape: tuple[int, ...], flags: list[list[bool]
 def test_nothing_to_segment_is_refused() -> None:
     with pytest.raises(UsageError, match="at least one"):
         build(SMALL, modalities=0, classes=2, seed=0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "data, offset",
+        *(f"feature, {name}" for name in ("concat", "low_rank", "cross_attention", "graph")),
+        "feature, rounds",
+        *(f"model, {name}" for name in ("inverse_variance", "vote", "cascade", "stacking")),
+        "hybrid",
+    ],
+)
+def test_half_precision_gives_nearly_the_same(name: str) -> None:
+    made, x = network(name), drawn(2, M, 1, *SIZE)
+    plain = made(x, PRESENT)
+    with torch.autocast("cpu", torch.bfloat16):
+        heads = made.heads(x, PRESENT)
+    heads.logits.float().square().mean().backward()
+    assert heads.logits.isfinite().all()
+    if "vote" not in name:  # it may turn over by a rounding
+        assert (heads.logits.float() - plain).abs().mean() < 0.1 * plain.abs().mean() + 0.02
