@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from medfuse.training.settings import TrainSettings
 
 RECORD = "record.json"
+RECIPES = Path(__file__).with_name("recipes")
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,14 @@ class Trained:
 def read_recipe(path: str | os.PathLike[str], **changes: Any) -> TrainSettings:
     """Return the settings in a TOML file; ``changes`` that are not None go before them.
 
-    A relative ``data`` counts from the recipe's folder. Raises ``UsageError`` for what is no
-    recipe.
+    A name that is no file may be that of a recipe which comes with medfuse (``lesion``). A
+    relative ``data`` counts from the recipe's folder. Raises ``UsageError`` for what is no recipe.
     """
     from medfuse.training.settings import TrainSettings
 
-    file = files.readable(path)
+    ours = RECIPES / f"{os.fspath(path)}.toml"
+    shipped = "/" not in os.fspath(path) and not Path(path).exists() and ours.is_file()
+    file = files.readable(ours if shipped else path)
     try:
         values = tomllib.loads(files.stored(file).decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -101,6 +101,8 @@ def prepare(
     split = _split(Cohort(tuple(usable)), settings, out, seed)
     seen = survey(usable, progress=progress)
     plan = _plan(seen, names, settings, out, gpu=machine.gpu)
+    for entry, one in zip(usable, seen, strict=True):
+        plan.coding.check(one.counts, entry.labels)
     by_id = {entry.id: entry for entry in usable}
     learned, watched = (tuple(by_id[id] for id in ids) for ids in (split.train, split.validate))
     if not learned:

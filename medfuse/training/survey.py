@@ -70,13 +70,24 @@ class Coding:
         Raises ``InputError`` (C7) for a value that the coding does not know.
         """
         table = np.full(65536, IGNORED if self.others == "ignore" else BACKGROUND, np.uint8)
-        if self.others == "refuse":
-            _refuse_unknown(np.unique(labels.array), self, where)
+        self.check(np.unique(labels.array).tolist(), where)
         table[list(self.values)] = np.arange(1, len(self.values) + 1)
         table[0] = BACKGROUND
         table[list(self.ignored)] = IGNORED
         codes: np.ndarray = table[labels.array]
         return codes
+
+    def check(self, values: Iterable[int], where: object) -> None:
+        """Refuse ``values`` of a label map that nobody named (C7), unless others may be there."""
+        known = {0, *self.values, *self.ignored}
+        unknown = [value for value in values if value not in known]
+        if unknown and self.others == "refuse":
+            raise InputError(
+                f"holds the label {unknown[0]}, which the recipe does not name",
+                where=where,
+                hint="name it in labels, or set others to background or ignore",
+                id="C7",
+            )
 
 
 def survey(entries: Iterable[StudyEntry], *, progress: Progress = silent) -> list[Seen]:
@@ -138,18 +149,6 @@ def coding_for(seen: Sequence[Seen], settings: TrainSettings) -> Coding:
     if len(values) > MOST_VALUES:
         raise InputError(f"{len(values)} label values are too many", hint="name some", id="C7")
     return Coding(targets, values, settings.ignore, settings.others)
-
-
-def _refuse_unknown(values: np.ndarray, coding: Coding, where: object) -> None:
-    known = {0, *coding.values, *coding.ignored}
-    unknown = [int(value) for value in values if int(value) not in known]
-    if unknown:
-        raise InputError(
-            f"holds the label {unknown[0]}, which the recipe does not name",
-            where=where,
-            hint="name it in labels, or set others to background or ignore",
-            id="C7",
-        )
 
 
 def _listed(values: Sequence[int]) -> str:

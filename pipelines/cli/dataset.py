@@ -38,7 +38,7 @@ def check(
 
     \b
     Example:
-      medfuse dataset check heads
+      medfuse dataset check cohort
 
     \b
     Exit codes: 0 fit, 2 wrong usage, 3 at least one visit is not; each is named on stderr.

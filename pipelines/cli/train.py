@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from medfuse.errors import MedfuseError
+
 if TYPE_CHECKING:
     from medfuse.study import Cohort
     from medfuse.training.job import Job, Machine
     from medfuse.training.settings import TrainSettings
     from pipelines.train import Trained
 
-Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="What to learn: RECIPE.toml")]
+Recipe = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="What to learn: a TOML file, or lesion")
+]
 Out = Annotated[str, typer.Option("--out", metavar="DIR", help="The folder for the results.")]
 Data = Annotated[
     str | None,
@@ -72,8 +76,7 @@ def command(  # noqa: PLR0913 - the options of the command
 
     \b
     Example:
-      medfuse phantom heads --subjects 24 --aligned
-      medfuse train lesion.toml --data heads --out run --minutes 5
+      medfuse train lesion --data cohort --out run --minutes 5
 
     \b
     Exit codes: 0 done, 2 wrong usage, 3 bad input, 5 DIR cannot be written, 6 out of memory.
@@ -145,13 +148,28 @@ def _folder(out: Path, *, first: bool) -> Iterator[None]:
         return
     new = make_folder(out)
     worker.announce(out, new)
+    before = set(out.iterdir())
     try:
         with folder_lock(out):
             yield
+    except MedfuseError:
+        _take_back(out, before)
+        raise
     finally:
         if new:
             with contextlib.suppress(OSError):  # nothing came of it
                 out.rmdir()
+
+
+def _take_back(out: Path, before: set[Path]) -> None:
+    """Remove the plan of a training that was refused before it had learned anything."""
+    from medfuse.training.job import PLAN, SETTINGS, SPLITS
+    from medfuse.training.loop import CHECKPOINT
+
+    if not (out / CHECKPOINT).exists():
+        for name in (PLAN, SPLITS, SETTINGS):
+            if out / name not in before:
+                (out / name).unlink(missing_ok=True)
 
 
 def _train(

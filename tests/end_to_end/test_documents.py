@@ -34,14 +34,17 @@ def commands(document: Path) -> list[str]:
     return [line for line in lines if line.strip() and not line.startswith("#")]
 
 
-def write_phantom(out: str | Path, **_: object) -> Path:
+def write_phantom(out: str | Path, *, aligned: bool = False, **_: object) -> Path:
     """Write tiny scans under the names of the real phantom's."""
     folder = Path(out) / "sub-001"
     (folder / "truth").mkdir(parents=True)
     for name in SCANS:
         heads.write(folder, name)
+        if aligned:
+            seen = nib.Nifti1Image(heads.appearance(name), heads.affine())
+            nib.save(seen, folder / f"{name}.nii.gz")
         sitk.WriteTransform(sitk.AffineTransform(3), folder / "truth" / f"{name}.tfm")
-    labels = (heads.appearance("T1") > 100).astype(np.uint8)
+    labels = (heads.appearance("T1") > 100).astype(np.uint8) * 8
     nib.save(nib.Nifti1Image(labels, heads.affine()), folder / "labels.nii.gz")
     (folder / "report.txt").write_text("No finding.")
     return Path(out)
@@ -108,7 +111,9 @@ def test_every_command_and_option_is_documented(medfuse: Run) -> None:
         "convert",
         "register",
         "apply",
+        "train",
         "segment",
+        "evaluate",
         "phantom",
         "doctor",
         "demo",
@@ -117,6 +122,13 @@ def test_every_command_and_option_is_documented(medfuse: Run) -> None:
         section = page.split(f"\n## {command}\n")[1].split("\n## ")[0]
         options = set(re.findall(r"--[a-z-]+", medfuse(command, "--help").out)) - {"--help"}
         assert {option for option in options if option not in section} == set(), command
+
+
+def test_the_command_within_dataset_is_documented(medfuse: Run) -> None:
+    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    section = page.split("\n## dataset\n")[1].split("\n## ")[0]
+    options = set(re.findall(r"--[a-z-]+", medfuse("dataset", "check", "--help").out)) - {"--help"}
+    assert {option for option in options if option not in section} == set()
 
 
 def test_every_row_that_refuses_is_explained_once() -> None:

@@ -16,6 +16,7 @@ ROWS = {
     "X": list(range(1, 12)),
     "S": list(range(1, 8)),
     "M": list(range(1, 12)),
+    "C": list(range(1, 14)),
 }
 IDS = [f"{letter}{number}" for letter, numbers in ROWS.items() for number in numbers]
 
