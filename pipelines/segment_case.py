@@ -7,9 +7,7 @@ when one fails. Research software, not a medical device.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from medfuse.transform import IDENTITY, Transform
 from medfuse.volume import LabelMap, Volume
 from pipelines.cases import Case, on_one_grid, read_case
 from pipelines.doctor import free_memory
+from pipelines.hearing import heard
 from pipelines.output_folder import RECORD, Announce, OutputFolder, output_folder, unannounced
 from pipelines.segment import (
     LABELS,
@@ -73,7 +72,7 @@ def segment_case(
     not those that the model needs (M11), ``OutputError`` where results are there already,
     ``ResourceError`` where memory would not do; ``say`` is told how much it takes.
     """
-    with _heard() as heard:
+    with heard() as repaired:
         onto = (settings.onto,) if settings.onto else ()
         chosen = choices(models.card, settings)
         names = [name for name in models.card.modalities if any(name in some for some in chosen)]
@@ -91,7 +90,7 @@ def segment_case(
         ) as folder:
             _reserve(folder, settings)
             yield _run(
-                _Task(_keeping(aligned, there), target, models, settings, tuple(heard)),
+                _Task(_keeping(aligned, there), target, models, settings, tuple(repaired)),
                 folder,
                 folder.folder.relative_to(place.folder).as_posix(),
                 progress,
@@ -120,7 +119,7 @@ def _run(task: _Task, folder: OutputFolder, name: str, progress: Progress) -> Se
     def told(what: str, done: int, total: int) -> None:
         progress(f"{name}: {what}", done, total)
 
-    with _heard() as heard:
+    with heard() as repaired:
         labels = segment(aligned, task.models.segmenters, how=how, progress=told)
         record.lap("segment", time.monotonic() - started)
         labels = _native(labels, aligned, task.target)
@@ -133,7 +132,7 @@ def _run(task: _Task, folder: OutputFolder, name: str, progress: Progress) -> Se
             _write_probabilities(made, aligned, task.target, folder.stage)
     known = task.models.card.modalities
     asked = settings.only or settings.subsets
-    repairs = [r for r in heard if not (asked and r.id == "M11")]  # left out as it was asked for
+    repairs = [r for r in repaired if not (asked and r.id == "M11")]  # left out as it was asked for
     result = Segmented(
         aligned.study.id,
         name,
@@ -230,16 +229,3 @@ def _check_memory(aligned: AlignedStudy, models: Models, say: Callable[[str], No
             where=aligned.study.id,
             hint="close other programs, or crop the scans",
         )
-
-
-@contextmanager
-def _heard() -> Iterator[list[Repair]]:
-    """Collect the repairs that are warned of inside, each once; they are there on leaving."""
-    found: list[Repair] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", Repair)
-        yield found
-    for entry in caught:
-        said = entry.message
-        if isinstance(said, Repair) and all((said.id, said.what) != (r.id, r.what) for r in found):
-            found.append(said)

@@ -27,8 +27,8 @@ def emptiness(prediction: Mask, truth: Mask) -> Empty:
     return "truth" if some else "prediction"
 
 
-def dice(shared: int, prediction: int, truth: int) -> float:
-    """Return the Dice of two masks from their counts of voxels: in both, in each; 0 to 1.
+def dice(shared: float, prediction: float, truth: float) -> float:
+    """Return the Dice of two masks from their sizes (voxels, ml): in both, in each; 0 to 1.
 
     1 where both are empty. Counts of many cases may be added first: that is the *pooled* (micro)
     Dice, which large lesions dominate and which needs no rule for an empty case.

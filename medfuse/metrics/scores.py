@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from medfuse.errors import GeometryError, UsageError
+from medfuse.geometry import Geometry
 from medfuse.metrics.lesions import LEAST_OVERLAP, LesionScores, match_lesions
 from medfuse.metrics.overlap import Empty, Mask, dice, emptiness
 from medfuse.metrics.surfaces import hausdorff95, surface_dice, surface_distances
@@ -131,7 +132,9 @@ def label_regions(*maps: LabelMap, ignore: int | None = None) -> dict[str, tuple
 
 
 def _mask(labels: LabelMap, values: tuple[int, ...], counted: Mask | None) -> Mask:
-    inside: Mask = np.isin(labels.array, values)
+    table = np.zeros(2**16, dtype=bool)
+    table[list(values)] = True
+    inside: Mask = table[labels.array]
     return inside if counted is None else inside & counted
 
 
@@ -143,15 +146,30 @@ def _scored(
     how: tuple[float, float],
 ) -> LabelScores:
     tolerance_mm, overlap = how
+    voxel_ml = grid.geometry.voxel_volume / 1000
+    prediction, truth, geometry = _cropped(prediction, truth, grid.geometry)
     counts = int((prediction & truth).sum()), int(prediction.sum()), int(truth.sum())
-    distances = surface_distances(prediction, truth, grid.geometry)
+    distances = surface_distances(prediction, truth, geometry)
     return LabelScores(
         values=values,
         empty=emptiness(prediction, truth),
         voxels=counts,
-        voxel_ml=grid.geometry.voxel_volume / 1000,
+        voxel_ml=voxel_ml,
         dice=dice(*counts),
         hd95_mm=hausdorff95(distances),
         surface_dice=surface_dice(distances, tolerance_mm),
         lesions=match_lesions(prediction, truth, overlap=overlap),
     )
+
+
+def _cropped(prediction: Mask, truth: Mask, geometry: Geometry) -> tuple[Mask, Mask, Geometry]:
+    """Cut away what is empty in both: a lesion is a small part of a head."""
+    either = prediction | truth
+    start, stop = [], []
+    for axis in range(3):
+        held = np.flatnonzero(either.any(axis=tuple({0, 1, 2} - {axis})))
+        start.append(int(held[0]) if held.size else 0)
+        stop.append(int(held[-1]) + 1 if held.size else 1)
+    box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+    grid = geometry.crop((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+    return prediction[box], truth[box], grid

@@ -20,6 +20,7 @@ from pipelines.cli import (
     dataset,
     demo,
     doctor,
+    evaluate,
     inspect,
     phantom,
     register,
@@ -43,6 +44,7 @@ app.command("apply")(apply.command)
 app.add_typer(dataset.app, name="dataset")
 app.command("train")(train.command)
 app.command("segment")(segment.command)
+app.command("evaluate")(evaluate.command)
 app.command("phantom")(phantom.command)
 app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)

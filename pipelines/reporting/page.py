@@ -6,14 +6,11 @@ byte, for the same study and record.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from medfuse.io.files import write_text
@@ -22,9 +19,9 @@ from medfuse.study import AlignedStudy
 from medfuse.transform import Affine, Transform
 from medfuse.volume import LabelMap
 from pipelines.reporting import figures, planes, views, wording
+from pipelines.reporting.rendering import rendered
 
 _WORST = ("fail", "review", "dropped", "pass", "imputed", "unjudged")
-_HERE = Path(__file__).parent
 
 
 def write_page(
@@ -57,7 +54,7 @@ def write_page(
         "versions": facts.get("versions") or versions(),
         "recorded": record is not None,
     }
-    return write_text(path, _rendered(context))
+    return write_text(path, rendered("page.html", context, styles=("page.css",), script="page.js"))
 
 
 def _moving(aligned: AlignedStudy) -> list[str]:
@@ -192,27 +189,3 @@ def _plain(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _seed(facts: Mapping[str, Any]) -> dict[str, str]:
     return {"seed": str(facts["seed"])} if "seed" in facts else {}
-
-
-def _rendered(context: dict[str, Any]) -> str:
-    engine = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (_HERE / "page.css").read_text("utf-8")
-    script = (_HERE / "page.js").read_text("utf-8")
-    return engine.get_template("page.html").render(
-        **context,
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-    )
-
-
-def _hash(text: str) -> str:
-    """The name by which the page's own policy lets this one text run."""
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

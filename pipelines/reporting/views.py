@@ -111,7 +111,7 @@ def plain(volume: Volume, whole: Content, labels: LabelMap | None) -> list[Pictu
         drawn = figures.grey(cut(volume, plane), window(volume), plane)
         if labels is not None:
             drawn = figures.labelled(drawn, cut_labels(labels, plane), plane)
-        pictures.append(_finished(drawn, plane, volume.modality.name))
+        pictures.append(finished(drawn, plane, volume.modality.name))
     return pictures
 
 
@@ -183,7 +183,7 @@ def _rows(
     def add(key: str, words: str, good: str, drawn: list[figures.Pixels]) -> None:
         button, _, label = words.partition("|")
         label = label or button
-        row = [_finished(d, p, label) for d, p in zip(drawn, cuts.planes, strict=True)]
+        row = [finished(d, p, label) for d, p in zip(drawn, cuts.planes, strict=True)]
         rows.append(View(key, button, label, good, tuple(row)))
 
     def lines(values: list[Array32]) -> list[figures.Pixels]:
@@ -253,7 +253,8 @@ def _good(outer: str, inner: str, fixed: str) -> str:
     )
 
 
-def _finished(drawn: figures.Pixels, plane: Plane, label: str) -> Picture:
+def finished(drawn: figures.Pixels, plane: Plane, label: str) -> Picture:
+    """Return a drawn plane with its marks, as bytes that a page carries."""
     picture = figures.marked(drawn, plane, title=plane.place)
     side = "front on the left" if plane.name == "sagittal" else "patient's right on the left"
     return Picture(
