@@ -91,7 +91,7 @@ def run_training(
     from medfuse.training.loop import run
 
     path = run(job, out, seed=seed, machine=machine, progress=progress)
-    epochs, best = read_history(out)
+    epochs, best = read_history(out) if machine.rank == 0 else (0, {})
     return Trained(path, epochs, best)
 
 

@@ -116,7 +116,7 @@ def run(
         trainer.fit(
             task, steps, ckpt_path=str(start) if start.exists() else None, weights_only=True
         )
-    return keeper.write_model(task, seed)
+    return keeper.write_model(task, seed) if machine.rank == 0 else folder / MODEL
 
 
 class Keeper(pl.Callback):
@@ -208,7 +208,8 @@ class Keeper(pl.Callback):
             task.look()
         one += (time.monotonic() - started) / self.job.settings.validate_every
         left = minutes * 60 * _MARGIN - self.seconds
-        self.epochs = max(1, min(self.epochs, 1 + int(left / max(one, 1e-6))))
+        fits = max(1, min(self.epochs, 1 + int(left / max(one, 1e-6))))
+        self.epochs = task.trainer.strategy.broadcast(fits)  # clocks of several processes differ
         task.course = replace(task.course, epochs=self.epochs)
 
     def on_train_epoch_start(self, *_: Any) -> None:
@@ -234,14 +235,16 @@ class Keeper(pl.Callback):
         settings = self.job.settings
         late = settings.minutes is not None and self.seconds > settings.minutes * 60
         tired = 0 < settings.patience <= self.since
-        if number >= self.epochs or late or tired:
-            trainer.should_stop = True
+        trainer.should_stop |= trainer.strategy.broadcast(number >= self.epochs or late or tired)
 
     def _write(self, trainer: pl.Trainer) -> None:
-        files.write_file(self.folder / CHECKPOINT, lambda made: trainer.save_checkpoint(made))
-        if trainer.is_global_zero:
-            names = [label.name for label in self.job.plan.labels]
-            write_history(self.history, names, self.folder)
+        target = self.folder / CHECKPOINT
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(target)  # takes part in it, writes nothing
+            return
+        files.write_file(target, lambda made: trainer.save_checkpoint(made))
+        names = [label.name for label in self.job.plan.labels]
+        write_history(self.history, names, self.folder)
 
     def write_model(self, task: SegmentationTask, seed: int) -> Path:
         """Write the best weights (the last ones where nobody was held out) as a model file."""

@@ -183,7 +183,8 @@ def _train(
 
     torch.set_num_threads(request.machine.threads)
     first = request.machine.rank == 0
-    check_folder(request.out, resume=resume or not first)
+    if first:
+        check_folder(request.out, resume=resume)
     common: dict[str, Any] = {"seed": request.seed, "machine": request.machine}
     with terminal.listener(quiet=not first) as progress:
         job = prepare_training(cohort, request.settings, request.out, progress=progress, **common)
