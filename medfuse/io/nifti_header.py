@@ -142,6 +142,14 @@ def check_extensions(data: bytes, header: Header, path: Path) -> None:
     place = header.header_size + 4
     if not data[header.header_size]:
         return
+    if header.offset < place + 8:
+        raise InputError(
+            f"has extensions, but its voxels are said to begin at byte {header.offset}, before "
+            "one could end",
+            where=path,
+            hint="write the file again with the tool that added them",
+            id="N35",
+        )
     length_type = np.dtype("i4").newbyteorder(header.fields.dtype["dim"].base.byteorder)
     while place + 8 <= header.offset:
         length = int(np.frombuffer(data, length_type, 1, place)[0])

@@ -488,6 +488,17 @@ def test_N35_extension_that_runs_into_the_voxels(ok: Path) -> None:
         refused(ok, "N35", "does not end before the voxels")
 
 
+@pytest.mark.parametrize("offset", [352.0, 0.0, 356.0])
+@pytest.mark.parametrize("length", [16, 2**31 - 16])
+def test_N35_extension_slipped_in_before_the_voxels(ok: Path, offset: float, length: int) -> None:
+    """The voxels moved, what says where they begin did not: they would be read shifted."""
+    patch(ok, 348, "<4B", 1, 0, 0, 0)
+    patch(ok, 108, "<f", offset)
+    data = ok.read_bytes()
+    ok.write_bytes(data[:352] + struct.pack("<2i8s", length, 6, b"comment") + data[352:])
+    refused(ok, "N35", "before one could end")
+
+
 def test_N35_good_extensions_are_skipped(tmp_path: Path) -> None:
     image = nib.Nifti1Image(VALUES, AFFINE)
     for text in (b"one", b"another and longer comment " * 40):
