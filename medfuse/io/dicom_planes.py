@@ -28,7 +28,8 @@ class Plane:
 
     ``rows`` and ``columns`` are the unit vectors along which the column and the row index grow
     (DICOM's first and second cosine), ``spacing`` the distance between rows and between columns,
-    value = slope * stored + intercept. ``stack`` is the StackID, ``moment`` sorts time points.
+    value = slope * stored + intercept; ``measure`` is the RescaleType that they lead to, None where
+    slope or intercept is missing. ``stack`` is the StackID, ``moment`` sorts time points.
     """
 
     header: Header
@@ -41,6 +42,7 @@ class Plane:
     thickness: float | None
     slope: float
     intercept: float
+    measure: str | None
     stack: str
     moment: Moment
 
@@ -122,7 +124,7 @@ def _plane(
         raise DicomError(what, where=header.where, id="D43")
     rows, columns = _axes(header, np.array(cosines))
     measures = group("PixelMeasuresSequence")
-    slope, intercept = _rescale(header, group("PixelValueTransformationSequence"))
+    slope, intercept, measure = _rescale(header, group("PixelValueTransformationSequence"))
     return Plane(
         header,
         frame,
@@ -134,6 +136,7 @@ def _plane(
         measures.number("SpacingBetweenSlices") or measures.number("SliceThickness"),
         slope,
         intercept,
+        measure,
         stack,
         moment,
     )
@@ -171,7 +174,14 @@ def _spacing(header: Header, found: tuple[float, ...]) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def _rescale(header: Header, group: Header) -> tuple[float, float]:
+def _rescale(header: Header, group: Header) -> tuple[float, float, str | None]:
+    if "ModalityLUTSequence" in header:
+        raise DicomError(
+            "a table (ModalityLUTSequence) says what its stored numbers mean, which is not read",
+            where=header.where,
+            hint="export the series with RescaleSlope and RescaleIntercept",
+            id="D48",
+        )
     slope, intercept = group.number("RescaleSlope"), group.number("RescaleIntercept")
     if slope == 0:
         raise DicomError(
@@ -180,4 +190,5 @@ def _rescale(header: Header, group: Header) -> tuple[float, float]:
             hint="export the series again",
             id="D18",
         )
-    return 1.0 if slope is None else slope, intercept or 0.0
+    said = None if slope is None or intercept is None else group.text("RescaleType").upper()
+    return 1.0 if slope is None else slope, intercept or 0.0, said

@@ -29,6 +29,7 @@ def plane(position: tuple[float, float, float], **values: object) -> Plane:
         "thickness": 3.0,
         "slope": 1.0,
         "intercept": 0.0,
+        "measure": "",
         "stack": "",
         "moment": (0.0, "", ()),
     }
