@@ -77,17 +77,19 @@ def uptake(headers: Sequence[Header], *, where: object) -> Uptake:
 def require_suv(volume: Volume) -> Volume:
     """Return ``volume`` where its values are SUVbw.
 
-    Raises ``InputError`` (D19) with the tags that were missing where they are not.
+    Raises ``InputError`` (D19) where they are not: with the tags that a series lacked.
     """
     if volume.unit == "SUVbw":
         return volume
     source = volume.source
     why = next((r.what for r in source.repairs if r.id == "D19"), "") if source else ""
+    said = "an unknown unit" if volume.unit == "unknown" else volume.unit
     raise InputError(
-        f"the values are in {volume.unit or 'unknown units'}, not SUVbw"
-        + (f" ({why})" if why else ""),
+        f"the values are in {said}, not SUVbw" + (f" ({why})" if why else ""),
         where=source.path if source else None,
-        hint="export the series again with these tags",
+        hint="export the series again with these tags"
+        if why
+        else "read the PET from its DICOM series: other files seldom say the unit of their values",
         id="D19",
     )
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from medfuse.errors import InputError, MedfuseError, OutputError, Repair, UsageError
 from medfuse.io import files
-from medfuse.io.contents import as_labels, as_values
+from medfuse.io.contents import as_labels, as_values, unit_of
 from medfuse.io.image import Image
 from medfuse.io.locators import Locator, locate, option
 from medfuse.modality import Modality, modality_from_name
@@ -73,7 +73,8 @@ def read_volume(
     ``path`` may be text with options on it (``"scan.nii.gz:CT,volume=0"``). The ``options`` are
     those of the command line: ``series`` (UID), ``volume`` (time point, counted from 0),
     ``stack``, ``xform`` (``"sform"`` or ``"qform"``), ``gaps`` and ``centred`` (True). The
-    modality is the one given, else DICOM's, else that of the file's name (``_T1w``), else OTHER.
+    modality is the one given, else DICOM's, else that of the file's name (``_T1w``), else OTHER;
+    the unit of a PET that does not say it is "unknown".
     Warns of each ``Repair``; raises ``InputError`` for what is damaged, unsuitable or unsafe.
 
     >>> volume = read_volume("patient/scan_T1w.nii.gz")  # doctest: +SKIP
@@ -95,7 +96,7 @@ def read_volume(
     for repair in repairs:
         warnings.warn(repair, stacklevel=2)
     source = Source(located.path, image.sha256, repairs=repairs)
-    return Volume(array, image.geometry, meant, image.unit or meant.unit, source)
+    return Volume(array, image.geometry, meant, unit_of(image, meant), source)
 
 
 def read_labels(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -13,6 +14,7 @@ from medfuse.errors import InputError, Repair
 from medfuse.geometry import Geometry
 from medfuse.io.dicom_read import read_series
 from medfuse.io.suv import require_suv
+from medfuse.io.volumes import read_volume
 from medfuse.modality import MODALITIES
 from medfuse.volume import Volume
 from tests.medfuse.io import dicom_maker as maker
@@ -250,6 +252,14 @@ def test_a_volume_without_a_source_can_be_refused_too() -> None:
     volume = Volume(np.zeros((2, 2, 2), np.float32), grid, MODALITIES["PET"], "Bq/ml")
     with pytest.raises(InputError, match="are in Bq/ml"):
         require_suv(volume)
+
+
+def test_a_file_that_does_not_say_its_unit_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(np.ones((9, 9, 9), "f4"), np.eye(4))
+    nib.save(image, tmp_path / "x_pet.nii")
+    with pytest.raises(InputError, match="in an unknown unit, not SUVbw; read the PET from") as got:
+        require_suv(read_volume(tmp_path / "x_pet.nii"))
+    assert (got.value.id, got.value.exit_code) == ("D19", 3)
 
 
 def test_a_real_pet_that_is_suv_already(real_data: Path) -> None:
