@@ -11,7 +11,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import map_coordinates
 
 from medfuse.errors import GeometryError
 from medfuse.geometry import Array64, Geometry
@@ -108,6 +107,8 @@ class Displacement:
 
     def _shift(self, places: Array64, *, beyond: bool = False) -> Array64:
         """Return the shifts at ``places``, (N, 3) mm; ``beyond`` the grid the nearest ones."""
+        from scipy.ndimage import map_coordinates  # not for every user of a matrix
+
         voxels = self.geometry.voxel(places)
         last = np.asarray(self.geometry.shape) - 1
         inside = np.asarray(beyond | ((voxels >= -0.5) & (voxels < last + 0.5)).all(axis=1))

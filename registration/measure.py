@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import map_coordinates
 
 from medfuse.geometry import Array64
 from medfuse.similarity import Indices, smooth_mutual_information
@@ -48,8 +47,7 @@ class Measure:
     ) -> Measure:
         """Return the measure on ``points`` (fixed LPS mm) at the two levels."""
         values = fixed[0].in_bins(fixed[1], bins, ranks=ranks)
-        at = np.clip(fixed[1].geometry.voxel(points).T, 0, np.array(values.shape)[:, None] - 1)
-        samples = map_coordinates(values, at, order=1, mode="nearest")
+        samples = _between_voxels(values, fixed[1].geometry.voxel(points).astype(np.float32))[0]
         level = moving[1]
         weight = None
         if moving[0].mask is not None:

@@ -65,9 +65,13 @@ class Pair:
         """The volume that is looked up at the points: the moving one, unless ``swapped``."""
         return self.prepared_fixed if self.swapped else self.prepared_moving
 
-    def turned(self, matrix: Array64) -> Array64:
-        """Turn ``moving_from_fixed`` into ``outer_from_inner``, or back, (4, 4)."""
-        return np.linalg.inv(matrix).astype(np.float64) if self.swapped else matrix
+    def turned(self, matrix: Array64, *, swapped: bool | None = None) -> Array64:
+        """Turn ``moving_from_fixed`` into ``outer_from_inner``, or back, (4, 4).
+
+        ``swapped`` says which volume is the inner one where that is not the pair's own choice.
+        """
+        turn = self.swapped if swapped is None else swapped
+        return np.linalg.inv(matrix).astype(np.float64) if turn else matrix
 
     @cached_property
     def prepared_fixed(self) -> Prepared:

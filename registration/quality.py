@@ -118,10 +118,15 @@ def _verdict(figures: dict[str, float]) -> tuple[Verdict, tuple[str, ...]]:
         )
     if figures["margin"] < 1.2:
         doubts.append(f"another pose fits almost as well (margin {figures['margin']:.2f})")
-    if figures["sharpness"] < 1.0:
-        doubts.append("a step of 8 mm or degrees from this pose fits as well")
+    if figures["sharpness"] < 1.08:
+        doubts.append(
+            f"a step of 8 mm or degrees from this pose fits nearly as well "
+            f"(sharpness {figures['sharpness']:.2f})"
+        )
     if figures["stability_mm"] > 3.0:
         doubts.append(f"half of the points give a pose {figures['stability_mm']:.1f} mm away")
+    if figures.get("folding_percent", 0.0) > 0:
+        doubts.append(f"the deformation folds {figures['folding_percent']:.2g} % of space")
     if fails:
         return "fail", (*fails, *doubts)
     return ("review", tuple(doubts)) if doubts else ("pass", ())

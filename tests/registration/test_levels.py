@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from medfuse.errors import InputError
@@ -272,3 +273,22 @@ def test_a_volume_of_a_few_mm_has_a_size() -> None:
     made = Prepared.of(Volume(RNG(6).normal(size=(8, 8, 8)), grid, MODALITIES["MR"]))
     assert made.radius > 0
     assert made.points(50, RNG(1)).shape == (50, 3)
+
+
+def test_smoothing_averages_fine_axes_one_two_one_and_leaves_thick_slices() -> None:
+    grid = oblique(4, (7, 12, 9), (5.0, 1.5, 2.0))
+    array = RNG(3).normal(size=grid.shape).astype(np.float32)
+    expected = array
+    for axis in (1, 2):
+        expected = ndimage.convolve1d(expected, [0.25, 0.5, 0.25], axis, mode="nearest")
+    found = Level(array, grid).smoothed()
+    np.testing.assert_allclose(found.array, expected, atol=1e-6)
+    assert found.geometry is grid
+
+
+def test_points_are_drawn_only_where_they_are_wanted_unless_nowhere() -> None:
+    prepared = Prepared.of(toy.still("T1"))
+    left = prepared.points(500, RNG(1), within=lambda places: places[:, 0] > 10)
+    assert (left[:, 0] > 10 - 2).all()  # each lies inside its 4-mm voxel
+    nowhere = prepared.points(500, RNG(1), within=lambda places: places[:, 0] > 1e6)
+    np.testing.assert_array_equal(nowhere, prepared.points(500, RNG(1)))

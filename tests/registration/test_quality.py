@@ -128,6 +128,8 @@ def test_what_bends_is_judged_by_its_linear_part_and_its_folds(moving: Volume) -
     assert smooth.figures["folding_percent"] == 0
     bent = judge(pair, Chain((folded, TRUTH)), TRUTH, rivals, 0)
     assert bent.figures["folding_percent"] == 100
+    assert (smooth.verdict, bent.verdict) == ("pass", "review")
+    assert any("folds 1e+02 % of space" in reason for reason in bent.reasons)
     assert "folding_percent" not in judge(pair, TRUTH, TRUTH, rivals, 0).figures
     with pytest.raises(UsageError, match="linear"):
         assess(toy.still("T1"), moving, Chain((flat, TRUTH)))
