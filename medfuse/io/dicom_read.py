@@ -88,6 +88,8 @@ def _chosen(found: Scan, series: str | None) -> tuple[list[Header], list[Repair]
     if found.irregular:
         what = f"{found.irregular} pipes, devices or links to nothing were left out"
         repairs.append(Repair(what, id="D41"))
+    if found.links:
+        repairs.append(Repair(f"{found.links} links to folders were not followed", id="D41"))
     images = found.of_kind("image")
     others = Counter(kind_of(header) for headers in found.series.values() for header in headers)
     others.pop("image", None)

@@ -13,6 +13,7 @@ import numpy as np
 
 from medfuse.errors import InputError, Repair
 from medfuse.io.files import is_folder
+from medfuse.io.folders import files_below
 from medfuse.io.locators import Locator, locate
 from medfuse.io.studies import holds_dicom, is_label_name
 from medfuse.io.volumes import (
@@ -115,8 +116,11 @@ def _located(path: PathLike) -> Locator:
 
 
 def _volume_files(root: Path) -> list[Path]:
-    paths = [Path(inside, name) for inside, _, names in os.walk(root) for name in names]
-    shown = [path for path in paths if not path.name.startswith(".") and suffix(path) is not None]
+    shown = [
+        path
+        for path in files_below(root)[0]
+        if not path.name.startswith(".") and suffix(path) is not None
+    ]
     return sorted(path for path in shown if SUFFIXES[suffix(path) or ""] != DICOM)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from medfuse.errors import GeometryError, InputError, Repair, UsageError
 from medfuse.io import files
+from medfuse.io.folders import entries, files_below
 from medfuse.io.locators import Locator
 from medfuse.io.reports import read_text
 from medfuse.io.volumes import DICOM, SUFFIXES, PathLike, read_labels, read_volume, stem, suffix
@@ -111,7 +112,7 @@ def _folder(source: PathLike) -> Path:
             "is a file, a study is a folder", where=source, hint="name its folder", id="N41"
         )
     for prefix, what in (("sub-", "patients"), ("ses-", "visits")):
-        inner = sorted(path for path in folder.glob(f"{prefix}*") if path.is_dir())
+        inner = [path for path in entries(folder) if path.name.startswith(prefix) and path.is_dir()]
         if len(inner) > 1:
             raise InputError(
                 f"holds {len(inner)} {what}", where=source, hint="name the folder of one", id="C5"
@@ -145,11 +146,11 @@ def is_label_name(path: Path) -> bool:
 
 
 def _below(folder: Path) -> list[Path]:
-    inner = sorted(folder.iterdir())
+    inner = entries(folder)
     found = [path for path in inner if not path.is_dir()]
     for path in inner:
         if path.is_dir() and path.name.lower() in _ROOMS:
-            found += [entry for entry in sorted(path.iterdir()) if not entry.is_dir()]
+            found += [entry for entry in entries(path) if not entry.is_dir()]
     return found
 
 
@@ -177,14 +178,12 @@ def _series(folder: Path) -> tuple[list[Volume], list[str]]:
 
 def holds_dicom(folder: Path) -> bool:
     """Tell whether a DICOM file lies in a folder or below it; other files are not opened."""
-    for inside, folders, names in os.walk(folder):
-        folders.sort()
-        for path in (Path(inside, name) for name in sorted(names)):
-            named = suffix(path)
-            if named is not None and SUFFIXES[named] != DICOM:
-                continue
-            if path.is_file() and files.head(path, 132)[128:] == b"DICM":
-                return True
+    for path in files_below(folder)[0]:
+        named = suffix(path)
+        if named is not None and SUFFIXES[named] != DICOM:
+            continue
+        if path.is_file() and files.head(path, 132)[128:] == b"DICM":
+            return True
     return False
 
 
