@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import SimpleITK as sitk
 
 from medfuse.errors import InputError
 from medfuse.io import itkfiles
+from medfuse.io.volumes import read_volume
 from pipelines.cli import app
 
 Make = Callable[..., Path]
@@ -254,3 +256,28 @@ def test_a_whole_file_in_gzip_is_named(make: Make, refused: Refused) -> None:
     path = make("a.nrrd")
     path.write_bytes(gzip.compress(path.read_bytes()))
     refused(path, "R6", match="as a whole")
+
+
+@pytest.mark.parametrize("filling", [b" ", b"\t", b"a", b"\n", b"1", b"a =", b"(", b"none "])
+def test_R6_no_header_is_long_to_read(tmp_path: Path, filling: bytes) -> None:
+    """A mebibyte of anything takes a moment, not a day."""
+    path = tmp_path / "a.mha"
+    mha = b"ObjectType = Image\nNDims = 3\n"
+    nrrd = b"NRRD0004\nspace: LPS\ndimension: 3\nsizes: 9 9 9\nspace directions: "
+    for text in (mha, mha + b"DimSize = ", nrrd):
+        path.write_bytes(text + filling * (2**20 // len(filling)) + b"x")
+        start = time.process_time()
+        with pytest.raises(InputError):
+            read_volume(path)
+        assert time.process_time() - start < 5
+
+
+def test_R5_a_number_of_a_mebibyte(tmp_path: Path) -> None:
+    path = tmp_path / "a.mha"
+    text = b"ObjectType = Image\nNDims = 3\nDimSize = 9 9 9\nElementSpacing = 1 1 "
+    path.write_bytes(text + b"1" * 2**19 + b"x\nElementDataFile = LOCAL\n")
+    start = time.process_time()
+    with pytest.raises(InputError) as caught:
+        read_volume(path)
+    assert caught.value.id == "R8"
+    assert time.process_time() - start < 5
