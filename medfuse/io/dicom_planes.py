@@ -17,6 +17,7 @@ from medfuse.geometry import Array64
 from medfuse.io.dicom_header import Header
 
 SPACING_MM = (0.01, 50.0)  # what a distance between voxels can be
+_FARTHEST_MM = 1e5
 _LOOSE, _EXACT = 0.02, 1e-5  # how far cosines may be off, and from where on they are mended
 
 Moment = tuple[float, str, tuple[float, ...]]
@@ -56,8 +57,9 @@ class Plane:
 def planes_of(header: Header) -> list[Plane]:
     """Return the planes of one file.
 
-    Raises ``DicomError``: no position (D10, D11), no or absurd spacing (D35-D37), orientation
-    that is none (D38), slope zero (D18), frames without a place (D22).
+    Raises ``DicomError``: no position or an absurd one (D10, D11), no or absurd spacing (D35-D37),
+    orientation that is none (D38), slope zero (D18), a table in place of a rescale (D48), frames
+    without a place (D22).
     """
     count = header.integer("NumberOfFrames", 1)
     frames = header.items("PerFrameFunctionalGroupsSequence")
@@ -117,6 +119,13 @@ def _plane(
             where=header.where,
             hint="export the series again with its geometry",
             id="D11" if nothing else "D10",
+        )
+    if max(map(abs, place)) > _FARTHEST_MM:
+        raise DicomError(
+            f"ImagePositionPatient lies {max(map(abs, place)):.3g} mm away, where no patient is",
+            where=header.where,
+            hint="export the series again with its geometry",
+            id="D10",
         )
     shape = header.integer("Rows"), header.integer("Columns")
     if min(shape) < 1:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from medfuse.errors import DicomError, Repair
+from medfuse.errors import DicomError, Repair, ResourceError
 from medfuse.geometry import Geometry
 from medfuse.io.dicom_header import Header, read_pixels
 from medfuse.io.dicom_pixels import stored_frame
@@ -25,7 +25,7 @@ from medfuse.io.dicom_planes import Plane, planes_of
 from medfuse.io.dicom_scan import scan
 from medfuse.io.dicom_series import kind_of
 from medfuse.io.dicom_stack import grid_of
-from medfuse.volume import LabelMap
+from medfuse.volume import ArrayU16, LabelMap
 
 Mask = npt.NDArray[np.bool_]
 
@@ -94,7 +94,7 @@ def read_segmentation(
     if segment is not None and segment not in frames.names:
         listed = ", ".join(map(str, frames.names))
         raise DicomError(f"has no segment {segment}; there are: {listed}", where=path, id="D47")
-    array = np.zeros(frames.geometry.shape, dtype=np.uint16)
+    array = _room(frames.geometry.shape, path)
     for number, depth, mask in frames.masks():
         if segment is None:
             taken = array[depth][mask]
@@ -107,6 +107,14 @@ def read_segmentation(
         warnings.warn(repair, stacklevel=2)
     names = {n: label for n, label in frames.names.items() if segment in (None, n)}
     return LabelMap(array, frames.geometry, names)
+
+
+def _room(shape: tuple[int, int, int], where: object) -> ArrayU16:
+    try:
+        return np.zeros(shape, dtype=np.uint16)
+    except MemoryError:
+        what = f"{shape[0]} slices of {shape[1]} x {shape[2]} pixels do not fit into memory"
+        raise ResourceError(what, where=where) from None
 
 
 def _overlap(one: int, other: int, names: Mapping[int, str], where: object) -> DicomError:

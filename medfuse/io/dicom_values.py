@@ -53,7 +53,7 @@ def values_of(arranged: Arranged, kind: Modality, *, where: object) -> Values:
         unit, said = _to_uptake(array, arranged, where)
         repairs += said
     if arranged.at is not None:
-        array = _interpolated(array, arranged.at)
+        array = _interpolated(array, arranged.at, where)
     return Values(array, unit, filled.digest.hexdigest(), tuple(repairs))
 
 
@@ -162,9 +162,9 @@ def _to_uptake(array: Array32, arranged: Arranged, where: object) -> tuple[str, 
     return scale.unit, [Repair(what, id="D19")]
 
 
-def _interpolated(array: Array32, at: Array64) -> Array32:
+def _interpolated(array: Array32, at: Array64, where: object) -> Array32:
     """Return slices at fractional places ``at`` among the slices of ``array``, linearly."""
-    made = np.empty((len(at), *array.shape[1:]), dtype=np.float32)
+    made = _room(len(at), array.shape[1], array.shape[2], where)
     for d, place in enumerate(at):
         low = min(int(place), len(array) - 1)
         high = min(low + 1, len(array) - 1)

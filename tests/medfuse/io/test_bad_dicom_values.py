@@ -1,4 +1,4 @@
-"""DICOM that does not say what its numbers are, or says it oddly: refused, or read by its word."""
+"""DICOM that says oddly what its numbers are or where they lie: refused, or read by its word."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pydicom
 import pytest
 from pydicom.pixels import apply_modality_lut
 
+from medfuse.errors import InputError
+from medfuse.io.dicom_seg import read_segmentation
 from tests.medfuse.io import dicom_maker as maker
 from tests.medfuse.io.test_bad_dicom import at, everywhere, refused, repaired
 
@@ -63,3 +65,44 @@ def test_D48_a_table_in_place_of_a_rescale(tmp_path: Path) -> None:
     truth = apply_modality_lut(maker.stored(0), pydicom.dcmread(folder / "000.dcm"))
     assert truth[0, 0] == maker.stored(0)[0, 0] + 5000
     assert "000.dcm" in str(refused(folder, "D48"))
+
+
+def moved(place: int, z: float) -> Callable[[int, pydicom.Dataset], None]:
+    """Return an edit that puts slice ``place`` at height ``z``."""
+    return at(place, lambda made: made.ImagePositionPatient.__setitem__(2, z))
+
+
+@pytest.mark.parametrize("z", [1e300, -1e6])
+def test_D10_a_position_where_nobody_is(tmp_path: Path, z: float) -> None:
+    said = str(refused(maker.series(tmp_path / "x", moved(9, z)), "D10", gaps="ok"))
+    assert len(said) < 300
+
+
+def test_D43_one_slice_far_away_makes_no_huge_grid(tmp_path: Path) -> None:
+    """Two slices 0.02 mm apart, a third 9 km off: 4.5 million slices in between."""
+    edit = at(1, lambda made: made.ImagePositionPatient.__setitem__(2, maker.ORIGIN[2] + 0.02))
+    folder = maker.series(tmp_path / "x", edit, count=2)
+    maker.save(maker.slice_of(2), folder / "002.dcm")
+    far = pydicom.dcmread(folder / "002.dcm")
+    far.ImagePositionPatient[2] = 9e4
+    far.save_as(folder / "002.dcm")
+    assert "a grid through them" in str(refused(folder, "D43", gaps="ok"))
+
+
+def test_D43_a_segmentation_of_three_frames_makes_no_huge_grid(tmp_path: Path) -> None:
+    made = maker.segmentation([maker.stored(k) % 2 for k in range(3)], [0, 1, 100000], [1, 1, 1])
+    for k, frame in enumerate(made.PerFrameFunctionalGroupsSequence):
+        frame.PlanePositionSequence[0].ImagePositionPatient[2] = (0, 0.02, 3000)[k]
+    measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    measures.SliceThickness = measures.SpacingBetweenSlices = 0.02
+    path = maker.save(made, tmp_path / "seg.dcm")
+    with pytest.raises(InputError) as caught:
+        read_segmentation(path)
+    assert (caught.value.id, caught.value.exit_code) == ("D43", 3)
+
+
+def test_D36_slices_too_far_apart(tmp_path: Path) -> None:
+    def spread(k: int, made: pydicom.Dataset) -> None:
+        made.ImagePositionPatient[2] = 60.0 * k
+
+    assert "60 mm apart" in str(refused(maker.series(tmp_path / "x", spread), "D36"))
