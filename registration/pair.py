@@ -10,6 +10,7 @@ import numpy as np
 from medfuse.errors import InputError
 from medfuse.geometry import Array64
 from medfuse.resampling import straighten
+from medfuse.transform import Affine
 from medfuse.volume import Volume
 from registration.levels import Prepared
 
@@ -72,6 +73,14 @@ class Pair:
         """
         turn = self.swapped if swapped is None else swapped
         return np.linalg.inv(matrix).astype(np.float64) if turn else matrix
+
+    def overlap(self, linear: Affine) -> float:
+        """Return the share of the fixed foreground that lies inside the moving field of view."""
+        fixed = self.prepared_fixed
+        places = fixed.middle.geometry.world(np.argwhere(fixed.foreground))
+        voxels = self.moving.geometry.voxel(linear.map(places))
+        last = np.asarray(self.moving.geometry.shape) - 0.5
+        return float(((voxels >= -0.5) & (voxels <= last)).all(axis=1).mean())
 
     @cached_property
     def prepared_fixed(self) -> Prepared:

@@ -86,7 +86,7 @@ def _pose(
         # what tied in the first round stays a rival of whatever the second one finds
         found = [*found, *search(pair, settings.start, SECOND, seed + 1)]
         chosen = _chosen(sorted(found, key=lambda candidate: -candidate.weight))
-    rivals = [candidate for candidate in found if candidate is not chosen]
+    rivals = list(found)  # the chosen one too: refinement may walk away from it
     if settings.start == "header":
         # a wrong header has no rival near it: whoever judges must have looked everywhere
         rivals += search(pair, "search", FIRST, seed)
