@@ -39,7 +39,7 @@ AcquisitionDate AcquisitionTime AcquisitionDateTime SeriesDate SeriesTime Rescal
 RescaleIntercept RescaleType ModalityLUTSequence Units
 SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
 DecayCorrection SUVType RadiopharmaceuticalInformationSequence PatientWeight SegmentSequence
-SegmentationType MaximumFractionalValue
+SegmentationType MaximumFractionalValue TimezoneOffsetFromUTC
 """
 _BINARY_16 = """
 Rows Columns SamplesPerPixel PlanarConfiguration BitsAllocated BitsStored HighBit
