@@ -17,7 +17,7 @@ import numpy.typing as npt
 from medfuse.errors import GeometryError, InputError, Repair, UsageError
 from medfuse.geometry import Geometry
 from medfuse.io.files import GZIP, beginning, inflate, stored
-from medfuse.io.image import Image
+from medfuse.io.image import Image, check_shear
 from medfuse.io.nifti_header import (
     DATATYPES,
     HEAD,
@@ -34,7 +34,6 @@ from medfuse.volume import LabelMap, Volume
 
 _SLACK = 1 << 20  # bytes after the voxels that are tolerated
 _RATIO = 1032  # deflate cannot pack tighter
-_SHEAR_DEGREES = 5.0
 _UNITS = {f"unit={word}".encode(): word for word in ("SUVbw", "Bq/ml", "HU", "unknown")}
 _SCANNER, _MM = 1, 2  # nifti1.h: NIFTI_XFORM_SCANNER_ANAT, NIFTI_UNITS_MM
 
@@ -59,14 +58,7 @@ def read(path: Path, options: Mapping[str, str]) -> Image:
         header.fields, header.shape, path, xform=options.get("xform"), centred="centred" in options
     )
     geometry = Geometry.from_ras(header.shape, affine)
-    if geometry.shear_degrees > _SHEAR_DEGREES:
-        raise GeometryError(
-            f"the grid is sheared by {geometry.shear_degrees:.1f} degrees, more than "
-            f"{_SHEAR_DEGREES:g}",
-            where=path,
-            hint="resample it to a right-angled grid first",
-            id="N10",
-        )
+    check_shear(geometry, path)
     wanted = _wanted(header, path, options.get("volume"))
     data, extra = _voxel_bytes(header, raw, path)
     flat = np.frombuffer(

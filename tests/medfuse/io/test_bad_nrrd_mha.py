@@ -198,6 +198,15 @@ def test_R11_shear_is_read_exactly(make: Make) -> None:
     assert grid.shear_degrees == pytest.approx(np.degrees(np.arctan(0.05)))
 
 
+@pytest.mark.parametrize("shear", [b"0.1", b"0.3", b"-0.3"])
+def test_R11_large_shear_is_refused(make: Make, refused: Refused, shear: bytes) -> None:
+    """As N10: 5.7 and 16.7 degrees."""
+    edit = (b"Matrix = 1 0 0 0 1 0", b"Matrix = 1 0 0 " + shear + b" 1 0")
+    refused(make("a.mha", edit), "N10")
+    edit = (b"directions: (2,0,0) (0,2,0)", b"directions: (2,0,0) (" + shear + b",1,0)")
+    refused(make("a.nrrd", edit), "N10")
+
+
 @pytest.mark.parametrize("sizes", [b"60000 60000 60000", b"12 14 -6", b"0 14 10", b"12 14"])
 def test_R12_impossible_sizes(make: Make, refused: Refused, sizes: bytes) -> None:
     refused(make("a.mha", (b"DimSize = 12 14 10", b"DimSize = " + sizes)), "R12")
