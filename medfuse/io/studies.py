@@ -1,8 +1,8 @@
 """Read what belongs to one visit of one patient: a folder, or a list of scans.
 
 In a folder every volume file is a scan, and its name says of which modality (``T1.nii.gz``,
-``sub-1_ce-gad_T1w.nii.gz``); every DICOM series is one; a name with *mask*, *seg* or *label* in
-it is a label map; ``report.txt`` is the written report. The folders of BIDS are looked into.
+``sub-1_ce-gad_T1w.nii.gz``); every DICOM series is one; a name with the word *mask*, *seg* or
+*label* in it is a label map; ``report.txt`` is the written report. BIDS' folders are looked into.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ from medfuse.io.folders import entries, files_below
 from medfuse.io.locators import Locator
 from medfuse.io.reports import read_text
 from medfuse.io.volumes import DICOM, SUFFIXES, PathLike, read_labels, read_volume, stem, suffix
+from medfuse.modality import modality_from_name
 from medfuse.study import AlignedStudy, Study
 from medfuse.volume import LabelMap, Volume
 
 Scans = Mapping[str, PathLike | Locator] | Iterable[PathLike | Locator]
 
 _ROOMS = {"anat", "ct", "pet", "mr", "mri"}  # folders of BIDS that hold scans we know
-_LABELS = re.compile(r"(mask|seg|labels?|roi)$|^(mask|seg|label|gt$|roi$)")
+_LABELS = {"mask", "masks", "brainmask", "seg", "dseg", "aseg", "segmentation", "roi", "gt"} | {
+    "label",
+    "labels",
+    "labelmap",
+}
 _NAME = re.compile(r"\w[\w.+-]*")
 _FIRST = "T1"  # whose grid an aligned study is on, if it is there
 
@@ -140,9 +145,12 @@ def _sorted_files(folder: Path) -> tuple[list[Path], list[Path], Path | None]:
 
 
 def is_label_name(path: Path) -> bool:
-    """Tell whether a file is called a label map: a part of its name is mask, seg, label or so."""
+    """Tell whether a file is called a label map: a part of its name is mask, seg, label or so.
+
+    Where the last part names a modality it is a scan (``T1_mask`` is labels, ``mask_T1`` is not).
+    """
     parts = re.split(r"[^a-z0-9]+", stem(path).lower())
-    return any(_LABELS.search(part) is not None for part in parts)
+    return bool(_LABELS & set(parts)) and modality_from_name(parts[-1]).name == "OTHER"
 
 
 def _below(folder: Path) -> list[Path]:
