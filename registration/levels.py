@@ -169,8 +169,8 @@ class Prepared:
         values = self.middle.array[self.rim]
         return np.quantile(values, np.linspace(0, 1, 256)).astype(np.float64)
 
-    def in_bins(self, level: Level, bins: int, *, ranks: float = 0.25) -> Array32:
-        """Return the level's values as real bin numbers in [0, bins - 1].
+    def in_bins(self, array: Array32, bins: int, *, ranks: float = 0.25) -> Array32:
+        """Return values of this volume as real bin numbers in [0, bins - 1], of any shape.
 
         A blend of rank (share ``ranks``) and of value between the 0.5 % and 99.5 % quantiles:
         ranks give each tissue its bins, values keep bone and lesions apart.
@@ -183,12 +183,12 @@ class Prepared:
         linear = np.clip((known - low) / span, 0, 1)
         curve = (ranks * rank + (1 - ranks) * linear) * (bins - 1)
         if len(known) == 1:
-            return np.zeros(level.array.shape, dtype=np.float32)
+            return np.zeros(array.shape, dtype=np.float32)
         # a table of 4,096 even steps stands for the curve: one look-up a voxel
         steps = np.linspace(known[0], known[-1], 4096)
         table = np.interp(steps, known, curve).astype(np.float32)
         scale = np.float32(4095 / (known[-1] - known[0]))
-        at = (level.array - np.float32(known[0])) * scale
+        at = (array - np.float32(known[0])) * scale
         np.clip(at, 0, 4095, out=at)
         made: Array32 = table[at.astype(np.int16)]
         return made
