@@ -37,7 +37,7 @@ class _Stop(BaseException):
 def announce(folder: str | os.PathLike[str], made: bool = False) -> None:
     """Tell the parent that temporary files of this process may lie in ``folder``.
 
-    They are named ``.<pid>-*`` or ``.partial-<pid>*``, and a lock holds the pid; ``made``
+    They are named ``.<pid>-*`` or ``.partial-<pid>-*``, and a lock holds the pid; ``made``
     says that the folder itself is new. Does nothing where there is no parent.
     """
     if _news:
@@ -156,7 +156,7 @@ def _clean(child: int, news: int) -> None:
         folder = os.fsdecode(message[1:])
         with contextlib.suppress(OSError):
             for entry in os.scandir(folder):
-                ours = entry.name.startswith((f".{child}-", f".partial-{child}"))
+                ours = entry.name.startswith((f".{child}-", f".partial-{child}-"))
                 if ours or _is_lock(entry, child):
                     _remove(entry)
             if message.startswith(b"+"):

@@ -32,7 +32,7 @@ STUCK = """
     worker.announce("new", made=True)
     worker.announce(".")
     Path(f".{os.getpid()}-1.part.nii.gz").write_text("half")
-    Path(f".partial-{os.getpid()}/CT").mkdir(parents=True)
+    Path(f".partial-{os.getpid()}-ab12/CT").mkdir(parents=True)
     Path(".medfuse.lock").write_text(f"{os.getpid()}\\n")
     Path("ready").touch()
     sum(itertools.repeat(1, 10**13))  # in C, with the interpreter locked: no handler runs
