@@ -7,6 +7,7 @@ DICOMDIR is ignored, pipes and devices are never opened.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,12 @@ class Scan:
         """Return the series that hold objects of one kind, and these objects."""
         return {uid: headers for (uid, found), headers in self.parts().items() if found == kind}
 
+    def others(self) -> Counter[str]:
+        """Count the objects that are no image by their kind."""
+        kinds = Counter(kind_of(header) for found in self.series.values() for header in found)
+        kinds.pop("image", None)
+        return kinds
+
     def parts(self) -> dict[tuple[str, str], list[Header]]:
         """Return the files by SeriesInstanceUID and kind: a series should be of one, but is not."""
         parts: dict[tuple[str, str], list[Header]] = {}
@@ -68,7 +75,7 @@ class Scan:
         return parts
 
 
-def list_series(path: str | os.PathLike[str]) -> tuple[SeriesInfo, ...]:
+def list_series(path: str | os.PathLike[str] | Scan) -> tuple[SeriesInfo, ...]:
     """Return the series of a folder (and its sub-folders) or of one file, by series number.
 
     Raises ``InputError`` where nothing there is DICOM or a file is damaged.
@@ -113,13 +120,17 @@ def series_number(header: Header) -> int | None:
     return int(text) if text.lstrip("+-").isdigit() else None
 
 
-def scan(path: str | os.PathLike[str]) -> Scan:
+def scan(path: str | os.PathLike[str] | Scan) -> Scan:
     """Return the headers of all DICOM files at ``path``, a folder or one file.
+
+    A folder that was scanned already is not scanned again.
 
     Raises ``InputError``: there is nothing (N40), no DICOM (D44), a file or folder that may not be
     read (N44), a file that is empty (N43) or is named as DICOM but is none (D44); ``DicomError``
     for one that is damaged (D46), cut (D13) or without its pixels (D12).
     """
+    if isinstance(path, Scan):
+        return path
     root = Path(path)
     if not files.is_folder(root):
         return _scan_file(root)

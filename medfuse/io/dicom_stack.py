@@ -163,6 +163,15 @@ def _one_moment(planes: list[Plane], volume: int | None, where: object) -> list[
     counts = {len(place) for place in places}
     if counts == {1} and volume in (None, 0):
         return ordered
+    full = [len(place) for place in places].count(max(counts))
+    if len(counts) > 1 and len(places) > 2 and full > len(places) / 2:
+        raise DicomError(
+            f"{len(places) - full} of {len(places)} positions lack slices of the {max(counts)} "
+            "volumes (time points or echoes) that the others have",
+            where=where,
+            hint="find the missing files",
+            id="D39",
+        )
     if len(counts) > 1 or (len(places) == 1 and volume is None):
         busy = next(k for k, place in enumerate(places) if len(place) > 1)
         raise DicomError(

@@ -20,6 +20,7 @@ from medfuse.io.volumes import (
     DICOM,
     SUFFIXES,
     PathLike,
+    check_options,
     read_labels,
     read_volume,
     recognise,
@@ -28,7 +29,7 @@ from medfuse.io.volumes import (
 from medfuse.volume import LabelMap, Volume
 
 if TYPE_CHECKING:
-    from medfuse.io.dicom_read import SeriesInfo
+    from medfuse.io.dicom_scan import Scan, SeriesInfo
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def inspect(path: PathLike | Locator) -> list[Found]:
             for file in _volume_files(root)
         ]
         if holds_dicom(root):
-            found += _inspected_series(located, root)
+            found += _inspected_series(located)
     if not found:
         raise InputError(
             "holds nothing that can be read",
@@ -130,22 +131,35 @@ def _inspected(located: Locator, name: str) -> Found:
     except InputError as error:
         return Found(name, "unknown", problem=error)
     if kind == DICOM:
-        return _inspected_series(located, file)[0]
+        return _inspected_series(located)[0]
     found = Found(name, kind)
     if is_label_name(file):
         return _filled(replace(found, kind="labels"), lambda: read_labels(located))
     return _filled(found, lambda: read_volume(located))
 
 
-def _inspected_series(located: Locator, place: Path) -> list[Found]:
-    from medfuse.io.dicom_read import list_series  # pydicom is slow to load
+def _inspected_series(located: Locator) -> list[Found]:
+    from medfuse.io.dicom_read import list_series, scan  # pydicom is slow to load
 
+    check_options(DICOM, located)
+    found = scan(located.path)
     chosen = located.options.get("series")
-    listed = [info for info in list_series(place) if chosen in (None, info.series_uid)]
-    return [_one_series(info, located) for info in listed]
+    listed = [
+        info for info in list_series(found) if chosen in (None, info.series_uid, str(info.number))
+    ]
+    if not listed:
+        raise InputError(
+            f"series={chosen} is not there",
+            where=located.path,
+            hint="medfuse inspect without series= shows those that are",
+            id="D1",
+        )
+    return [_one_series(info, located, found) for info in listed]
 
 
-def _one_series(info: SeriesInfo, located: Locator) -> Found:
+def _one_series(info: SeriesInfo, located: Locator, scanned: Scan) -> Found:
+    from medfuse.io.dicom_read import read_series
+
     found = Found(
         located.path,
         DICOM,
@@ -156,22 +170,28 @@ def _one_series(info: SeriesInfo, located: Locator) -> Found:
         number=info.number,
         count=info.count,
     )
-    if found.kind == "volume":
-        options = {**located.options, "series": info.series_uid}
-        return _filled(found, lambda: read_volume(Locator(located.path, located.modality, options)))
-    return _one_segmentation(found, located) if found.kind == "labels" else found
+    if found.kind == "labels":
+        return _one_segmentation(found, located, scanned)
+    if found.kind != "volume":
+        return found
+    asked = {key: located.options.get(key) for key in ("volume", "stack", "gaps")}
+    return _filled(
+        found,
+        lambda: read_series(scanned, series=info.series_uid, modality=located.modality, **asked),
+    )
 
 
-def _one_segmentation(found: Found, located: Locator) -> Found:
-    from medfuse.io.dicom_seg import list_segments, overlapping_segments
+def _one_segmentation(found: Found, located: Locator, scanned: Scan) -> Found:
+    from medfuse.io.dicom_seg import list_segments, overlapping_segments, read_segmentation
 
     try:
-        names = list_segments(located.path, series=found.series)
-        overlapping = overlapping_segments(located.path, series=found.series)
+        names = list_segments(scanned, series=found.series)
+        overlapping = overlapping_segments(scanned, series=found.series)
     except InputError as error:
         return replace(found, problem=error)
-    options = {**located.options, "series": found.series or ""}
-    found = _filled(found, lambda: read_labels(Locator(located.path, None, options)))
+    segment = located.options.get("segment")
+    number = None if segment is None else int(segment)
+    found = _filled(found, lambda: read_segmentation(scanned, segment=number, series=found.series))
     return replace(
         found,
         labels=tuple(names),

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from medfuse.errors import GeometryError, InputError, Repair, UsageError
+from medfuse.errors import GeometryError, InputError, Repair
 from medfuse.geometry import Geometry
 from medfuse.io.files import GZIP, beginning, inflate, stored
 from medfuse.io.image import Image, check_shear
@@ -112,10 +112,11 @@ def _wanted(header: Header, path: Path, chosen: str | None) -> int:
         )
     wanted = int(chosen or 0)
     if wanted >= header.count:
-        raise UsageError(
-            f"has no volume={wanted}",
+        raise InputError(
+            f"has no volume={wanted}: it holds {header.count}, counted from 0",
             where=path,
-            hint=f"it holds {header.count}, counted from 0",
+            hint=f"choose one of volume=0 to volume={header.count - 1}",
+            id="N23",
         )
     return wanted
 

@@ -166,9 +166,11 @@ def _series(folder: Path) -> tuple[list[Volume], list[str]]:
     """Return the volumes of all DICOM series in or below a folder, and the UIDs of its SEGs."""
     if not holds_dicom(folder):
         return [], []
-    from medfuse.io.dicom_read import list_series, read_series  # pydicom is slow to load
+    # pydicom is slow to load
+    from medfuse.io.dicom_read import left_out, list_series, read_series, scan
 
-    listed = list_series(folder)
+    found = scan(folder)
+    listed = list_series(found)
     images = [info for info in listed if info.kind == "image"]
     if len({info.patient for info in images}) > 1:
         raise InputError(
@@ -177,11 +179,16 @@ def _series(folder: Path) -> tuple[list[Volume], list[str]]:
     volumes = []
     for info in images:
         if info.problem is None:
-            volumes.append(read_series(folder, series=info.series_uid))
+            volumes.append(read_series(found, series=info.series_uid))
             continue
         what = f"series {info.number} ({info.modality}) was left out: {info.problem}"
         warnings.warn(Repair(what, id="D1"), stacklevel=3)
-    return volumes, [info.series_uid for info in listed if info.kind == "SEG"]
+    others = found.others()
+    segmentations = [info.series_uid for info in listed if info.kind == "SEG"]
+    others.pop("SEG", None)  # the label maps are counted apart
+    for repair in left_out(others):
+        warnings.warn(repair, stacklevel=3)
+    return volumes, segmentations
 
 
 def holds_dicom(folder: Path) -> bool:

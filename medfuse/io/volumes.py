@@ -82,7 +82,7 @@ def read_volume(
     """
     located = _located(path, modality, options)
     kind, file, noted = recognise(located.path)
-    _check_options(kind, located)
+    check_options(kind, located)
     if kind == DICOM:
         chosen = _dicom_options(located, {"series", "volume", "stack", "gaps"})
         read_series = import_module("medfuse.io.dicom_read").read_series
@@ -109,7 +109,7 @@ def read_labels(
     """
     located = _located(path, None, options)
     kind, file, noted = recognise(located.path)
-    _check_options(kind, located)
+    check_options(kind, located)
     if kind == DICOM:
         chosen = _dicom_options(located, {"segment", "series"})
         labels: LabelMap = import_module("medfuse.io.dicom_seg").read_segmentation(
@@ -189,7 +189,8 @@ def _located(
     return Locator(located.path, meant or located.modality, {**located.options, **chosen})
 
 
-def _check_options(kind: str, located: Locator) -> None:
+def check_options(kind: str, located: Locator) -> None:
+    """Refuse an option that means nothing for a format (``UsageError``)."""
     for key in located.options:
         if key not in _OPTIONS[kind]:
             raise UsageError(

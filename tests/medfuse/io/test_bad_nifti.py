@@ -353,7 +353,7 @@ def test_N23_four_dimensions(tmp_path: Path) -> None:
     for n in range(5):
         assert same_values(read_volume(path, volume=n), series[..., n])
     assert same_values(read_volume(f"{path}:volume=3"), series[..., 3])
-    with pytest.raises(UsageError, match="has no volume=5"):
+    with pytest.raises(InputError, match="has no volume=5"):
         read_volume(path, volume=5)
 
 
