@@ -186,24 +186,28 @@ def output_folder(
     new = _make(folder)
     announce(folder, new)
     try:
-        with folder_lock(folder):
-            _remove_stages(folder)
-            stage = Path(tempfile.mkdtemp(prefix=f".partial-{os.getpid()}-", dir=folder))
-            try:
-                yield OutputFolder(folder, stage, overwrite)
-            finally:
-                shutil.rmtree(stage, ignore_errors=True)
+        with folder_lock(folder), staging(folder) as stage:
+            yield OutputFolder(folder, stage, overwrite)
     finally:
         if new:
             with contextlib.suppress(OSError):
                 folder.rmdir()
 
 
-def _remove_stages(folder: Path) -> None:
-    """Remove what runs left that were killed: under the lock, no other run is at work here."""
+@contextlib.contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """Yield a new hidden folder in ``folder``, removed on leaving.
+
+    Only for who holds the lock: what killed runs left under such names is removed first.
+    """
     for path in folder.iterdir():
         if _STAGE.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
+    stage = Path(tempfile.mkdtemp(prefix=f".partial-{os.getpid()}-", dir=folder))
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _make(folder: Path) -> bool:
