@@ -66,10 +66,10 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "below 3 mm",
     ),
     "inverse_consistency_mm": ("Consistency: forward and back again", "mm", "below 1 mm"),
-    "folding": ("Folded voxels in the body", "%", "0"),
+    "folding_percent": ("Folding: voxels that the bending turns inside out", "%", "0"),
 }
 _SEARCHED = " after a global search of orientations"
-_PERCENT = {"overlap", "folding"}
+_PERCENT = {"overlap"}  # kept as a part of 1
 _NO_RIVAL = 10.0  # the margin where no other pose was found at all
 
 
@@ -217,6 +217,8 @@ def methods(moving: str, fixed: str, *, facts: Mapping[str, Any]) -> str:
         start = "the pose in the headers" if known else "a given transform"
         how = how.replace(_SEARCHED, "") + f", starting from {start}"
     seed = "" if facts["seed"] is None else f"; seed {facts['seed']}"
+    if facts["kind"] == "deformable":
+        how += ", then bending a B-spline grid"
     kind = {"linear": "linear", "nearest": "nearest-neighbour", "bspline": "cubic B-spline"}
     by = kind.get(str(facts["interpolation"]))
     by = f" by {by} interpolation" if by else ""
