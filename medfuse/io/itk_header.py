@@ -148,7 +148,9 @@ def data_file(name: str, header: Path, *, where: object, id: str) -> Path:
     Raises ``InputError``: it lies outside the header's folder (``id``: R2 or R3), is absent (R1),
     or is a list or pattern of several files.
     """
-    if name.upper().startswith("LIST") or "%" in name:
+    words = name.split()
+    pattern = len(words) > 3 and "%" in words[0] and all(w.lstrip("-").isdigit() for w in words[1:])
+    if pattern or (words and words[0].upper() == "LIST" and len(words) < 3):
         raise InputError(
             "the header names several data files",
             where=where,

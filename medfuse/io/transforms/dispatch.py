@@ -33,7 +33,11 @@ def read_transform(path: str | os.PathLike[str]) -> Transform:
     except InputError as error:
         id = "X11" if error.id == "N43" else error.id
         raise InputError(error.what, where=where, hint=error.hint, id=id) from None
-    return transform_of(_stored(file, where), where)
+    try:
+        return transform_of(_stored(file, where), where)
+    except InputError as error:  # a grid does not know its file
+        error.where = where if error.where is None else error.where
+        raise
 
 
 def write_transform(

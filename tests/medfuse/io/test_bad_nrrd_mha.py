@@ -198,6 +198,13 @@ def test_R11_shear_is_read_exactly(make: Make) -> None:
     assert grid.shear_degrees == pytest.approx(np.degrees(np.arctan(0.05)))
 
 
+@pytest.mark.parametrize("name", ["Lister_CT.raw", "List of a.raw", "50%.raw", "a 100% 1.raw"])
+def test_R2_a_name_that_looks_like_a_list_is_one_file(make: Make, name: str) -> None:
+    path = make("a.mhd", (b"a.raw", name.encode()))
+    path.with_name("a.raw").rename(path.with_name(name))
+    assert itkfiles.read(path, {}).array.shape == SHAPE
+
+
 @pytest.mark.parametrize("shear", [b"0.1", b"0.3", b"-0.3"])
 def test_R11_large_shear_is_refused(make: Make, refused: Refused, shear: bytes) -> None:
     """As N10: 5.7 and 16.7 degrees."""
