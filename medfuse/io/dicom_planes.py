@@ -18,6 +18,7 @@ from medfuse.io.dicom_header import Header
 
 SPACING_MM = (0.01, 50.0)  # what a distance between voxels can be
 _FARTHEST_MM = 1e5
+_LARGEST = 1e30  # of a slope or intercept: beyond, values leave float32
 _LOOSE, _EXACT = 0.02, 1e-5  # how far cosines may be off, and from where on they are mended
 
 Moment = tuple[float, str, tuple[float, ...]]
@@ -192,9 +193,10 @@ def _rescale(header: Header, group: Header) -> tuple[float, float, str | None]:
             id="D48",
         )
     slope, intercept = group.number("RescaleSlope"), group.number("RescaleIntercept")
-    if slope == 0:
+    if slope == 0 or max(abs(slope or 0), abs(intercept or 0)) > _LARGEST:
         raise DicomError(
-            "RescaleSlope is 0: the values are lost",
+            f"RescaleSlope is {slope or 0:.3g}, RescaleIntercept {intercept or 0:.3g}: the values "
+            "are lost",
             where=header.where,
             hint="export the series again",
             id="D18",

@@ -14,7 +14,7 @@ from collections import Counter
 from medfuse.errors import DicomError, Repair, UsageError
 from medfuse.io.dicom_header import Header
 from medfuse.io.dicom_scan import Scan, SeriesInfo, list_series, scan, series_number
-from medfuse.io.dicom_series import kind_of, lay_out, modality_of
+from medfuse.io.dicom_series import kind_of, lay_out, modality_of, word_of
 from medfuse.io.dicom_stack import volume_index
 from medfuse.io.dicom_values import values_of
 from medfuse.modality import Modality
@@ -123,7 +123,7 @@ def _listed(images: dict[str, list[Header]]) -> str:
     for headers in images.values():
         number = series_number(headers[0])
         said = "without number" if number is None else f"number {number}"
-        kind = headers[0].text("Modality").upper()
+        kind = word_of(headers[0])
         entries.append((number or 0, f"{said} ({kind}, {len(headers)} files)"))
     return ", ".join(text for _, text in sorted(entries))
 

@@ -15,7 +15,14 @@ from pathlib import Path
 from medfuse.errors import DicomError, InputError
 from medfuse.io import files
 from medfuse.io.dicom_header import Header, is_dicom_head, no_pixels, read_header
-from medfuse.io.dicom_series import kind_of, lay_out, modality_of, patient_key, same_patient
+from medfuse.io.dicom_series import (
+    kind_of,
+    lay_out,
+    modality_of,
+    patient_key,
+    same_patient,
+    word_of,
+)
 from medfuse.io.folders import files_below
 
 _SUFFIXES = {".dcm", ".ima", ".dicom"}
@@ -104,7 +111,7 @@ def _info(uid: str, kind: str, headers: Sequence[Header], patient: int, root: Pa
     return SeriesInfo(
         uid,
         series_number(first),
-        first.text("Modality").upper(),
+        word_of(first),
         modality_of(first).name if kind == "image" else "",
         len(headers),
         kind,

@@ -17,15 +17,22 @@ _NO_IMAGE = """
 RTSTRUCT RTPLAN RTRECORD RTIMAGE RTDOSE RTINTENT RTSEGANN SEG SR KO PR REG FID RWV PLAN DOC AU ECG
 EEG HD ASMT ANN M3D STAIN SMR OAM OPV VA LEN KER SRF TEXTUREMAP XAPROTOCOL
 """
+_IMAGES = {"CT", "MR", "PT", "NM", "US", "CR", "DX", "DR", "MG", "XA", "RF", "OT", "SC", "IO", "OP"}
 _NO_AGENT = {"", "no", "none", "n", "nil", "without"}
 
 
 def kind_of(header: Header) -> str:
     """Return ``"image"``, or the DICOM modality of what is none (``"SEG"``, ``"RTSTRUCT"``)."""
-    word = header.text("Modality").upper()
+    word = word_of(header)
     if word in _NO_IMAGE.split() or "SegmentSequence" in header:
         return word or "SEG"
     return "image" if "Rows" in header or header.is_scan else word or "unknown"
+
+
+def word_of(header: Header) -> str:
+    """Return DICOM's word for the modality; any other text in its place is ``"unknown"``."""
+    word = header.text("Modality").upper()
+    return word if not word or word in _IMAGES or word in _NO_IMAGE.split() else "unknown"
 
 
 def modality_of(header: Header) -> Modality:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medfuse.errors import InputError, Repair
-from medfuse.io.files import is_folder
 from medfuse.io.folders import files_below
 from medfuse.io.locators import Locator, locate
 from medfuse.io.studies import holds_dicom, is_label_name
@@ -21,6 +20,7 @@ from medfuse.io.volumes import (
     SUFFIXES,
     PathLike,
     check_options,
+    is_dicom_folder,
     read_labels,
     read_volume,
     recognise,
@@ -90,7 +90,7 @@ def inspect(path: PathLike | Locator) -> list[Found]:
     """
     located = path if isinstance(path, Locator) else _located(path)
     root = Path(os.path.abspath(located.path))  # noqa: PTH100 - a leading "~" is a name here
-    if not (is_folder(root) and suffix(root) is None):
+    if not is_dicom_folder(root):
         found = [_inspected(located, located.path)]
     else:
         found = [

@@ -149,7 +149,7 @@ def recognise(path: PathLike) -> tuple[str, Path, tuple[Repair, ...]]:
     Raises ``InputError`` for what cannot be opened (N40-N44) or is no known format (N48, D28).
     """
     given = Path(os.path.abspath(path))  # noqa: PTH100 - a leading "~" is a name here (N46)
-    if files.is_folder(given) and suffix(given) is None:
+    if is_dicom_folder(given):
         return DICOM, given, ()
     file = files.readable(path)
     raw = files.head(file)
@@ -157,9 +157,18 @@ def recognise(path: PathLike) -> tuple[str, Path, tuple[Repair, ...]]:
     kind = next((name for name in FORMATS if import_module(FORMATS[name]).sniff(head)), None)
     if kind is None and head[128:132] == b"DICM":
         kind = DICOM
+    if kind == DICOM and raw.startswith(files.GZIP):
+        raise InputError(
+            "is a compressed DICOM file", where=path, hint="unpack it with gunzip first", id="D44"
+        )
     if kind is None:
         raise _stranger(head, path, packed=raw.startswith(files.GZIP))
     return kind, file, _name_repairs(kind, file, raw)
+
+
+def is_dicom_folder(path: Path) -> bool:
+    """Tell whether a path is a folder that may hold DICOM: one called ``x.nii.gz`` is a mistake."""
+    return files.is_folder(path) and SUFFIXES.get(suffix(path) or ".dcm") == DICOM
 
 
 def suffix(path: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,10 @@ import pytest
 from pydicom.pixels import apply_modality_lut
 
 from medfuse.errors import InputError
+from medfuse.io.dicom_scan import list_series
 from medfuse.io.dicom_seg import read_segmentation
+from medfuse.io.inspection import inspect
+from medfuse.io.volumes import read_volume
 from tests.medfuse.io import dicom_maker as maker
 from tests.medfuse.io.test_bad_dicom import at, everywhere, refused, repaired
 
@@ -106,3 +110,40 @@ def test_D36_slices_too_far_apart(tmp_path: Path) -> None:
         made.ImagePositionPatient[2] = 60.0 * k
 
     assert "60 mm apart" in str(refused(maker.series(tmp_path / "x", spread), "D36"))
+
+
+@pytest.mark.parametrize("name", ["RescaleSlope", "RescaleIntercept"])
+def test_D18_a_rescale_beyond_all_numbers(tmp_path: Path, name: str) -> None:
+    folder = maker.series(tmp_path / "x", at(2, lambda made: setattr(made, name, "1e40")))
+    assert "002.dcm" in str(refused(folder, "D18"))
+
+
+def test_D44_a_compressed_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.dcm.gz"
+    path.write_bytes(
+        gzip.compress((maker.series(tmp_path / "x", count=1) / "000.dcm").read_bytes())
+    )
+    with pytest.raises(InputError, match="compressed DICOM file; unpack it") as caught:
+        read_volume(path)
+    assert caught.value.id == "D44"
+
+
+def test_a_folder_may_be_called_as_its_files(tmp_path: Path) -> None:
+    folder = maker.series(tmp_path / "case.dcm", count=3)
+    assert read_volume(folder).array.shape == (3, 16, 14)
+    assert [found.shape for found in inspect(folder)] == [(3, 16, 14)]
+    with pytest.raises(InputError, match="is a folder"):
+        read_volume(folder.rename(tmp_path / "case.nii.gz"))
+
+
+@pytest.mark.parametrize("word", ["DOE JOHN", "DOEJOHN"])
+def test_a_name_in_place_of_the_modality_goes_no_further(tmp_path: Path, word: str) -> None:
+    def edit(k: int, made: pydicom.Dataset) -> None:
+        made.Modality = word
+        made.SeriesInstanceUID, made.SeriesNumber = f"{maker.SERIES}.{k % 2}", k % 2 + 1
+
+    folder = maker.series(tmp_path / "x", edit, count=6)
+    error = refused(folder, "D1")
+    assert "DOE" not in str(error)
+    assert "number 1 (unknown, 3 files)" in str(error)
+    assert {info.modality for info in list_series(folder)} == {"unknown"}
