@@ -48,7 +48,7 @@ def read_series(
     found = scan(path)
     where = found.root if isinstance(path, Scan) else path
     headers, repairs = _chosen(found, series)
-    notes = _notes(found)
+    notes = _notes(found) if series is None else []  # of a study they may be scans themselves
     arranged = lay_out(headers, where=where, volume=point, stack=stack, gaps=gaps == "ok")
     kind = named(modality) if isinstance(modality, str) else modality or modality_of(headers[0])
     values = values_of(arranged, kind, where=where)

@@ -158,7 +158,7 @@ def test_what_is_left_out_of_a_folder_of_series_is_said_once(tmp_path: Path) -> 
     assert said == ["[D45] objects that are no image were left out: 1 RTPLAN"]
     for volume in study.volumes.values():
         assert volume.source is not None
-        assert [repair.id for repair in volume.source.repairs] == ["D26"]
+        assert volume.source.repairs == ()  # of a folder of scans in several formats
 
 
 def test_several_label_maps_are_left_out_aloud(tmp_path: Path) -> None:
