@@ -182,6 +182,8 @@ def output_folder(
     ``OutputError``: not a folder, its parent is missing or cannot be written (S5), locked by
     another run (S7).
     """
+    if not os.fspath(path):
+        raise UsageError("the folder has no name", where="--out", hint="name one")
     folder = Path(os.path.abspath(path))  # noqa: PTH100 - a leading "~" is a name here
     new = _make(folder)
     announce(folder, new)
