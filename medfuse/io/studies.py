@@ -33,6 +33,7 @@ _LABELS = {"mask", "masks", "brainmask", "seg", "dseg", "aseg", "segmentation", 
     "labelmap",
 }
 _NAME = re.compile(r"\w[\w.+-]*")
+_FEWEST = 8  # slices of a series among several
 _FIRST = "T1"  # whose grid an aligned study is on, if it is there
 
 
@@ -176,13 +177,14 @@ def _series(folder: Path) -> tuple[list[Volume], list[str]]:
         raise InputError(
             "holds series of several patients", where=folder, hint="one folder a patient", id="D2"
         )
-    volumes = []
-    for info in images:
-        if info.problem is None:
-            volumes.append(read_series(found, series=info.series_uid))
-            continue
-        what = f"series {info.number} ({info.modality}) was left out: {info.problem}"
-        warnings.warn(Repair(what, id="D1"), stacklevel=3)
+    read = [None if info.problem else read_series(found, series=info.series_uid) for info in images]
+    volumes = [volume for volume in read if volume is not None]
+    volumes = [one for one in volumes if min(one.geometry.shape) >= _FEWEST] or volumes
+    for info, volume in zip(images, read, strict=True):
+        if volume is None or not any(volume is one for one in volumes):
+            problem = info.problem or "it has too few slices to be aligned"  # a localizer, perhaps
+            what = f"series {info.number} ({info.modality}) was left out: {problem}"
+            warnings.warn(Repair(what, id="D1"), stacklevel=3)
     others = found.others()
     segmentations = [info.series_uid for info in listed if info.kind == "SEG"]
     others.pop("SEG", None)  # the label maps are counted apart
