@@ -94,6 +94,9 @@ def test_version(medfuse: Run) -> None:
         ("register", "a.nii", "b.nii", "--out", "o", "--nonsense"),
         ("convert", "a.nii"),
         ("phantom", "out", "--subjects", "0"),
+        ("phantom", ""),
+        ("register", "a.nii", "b.nii", "--out", ""),
+        ("demo", "--out", ""),
     ],
 )
 def test_wrong_usage_is_one_line_and_two(medfuse: Run, words: tuple[str, ...]) -> None:
