@@ -45,6 +45,16 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "%",
         "above 35 %; a small one means that the scans show different parts",
     ),
+    "compared": (
+        "Compared: part of the smaller body that lies inside the other scan",
+        "%",
+        "above 10 %; less is next to nothing",
+    ),
+    "compared_cm3": (
+        "Compared tissue",
+        "cm³",
+        "above 300; a small piece fits in many places",
+    ),
     "margin": (
         "Margin: how much better this pose is than the best other one",
         "×",
@@ -53,12 +63,12 @@ FIGURES: dict[str, tuple[str, str, str]] = {
     "information_nats": (
         "Mutual information: how much one scan tells about the other",
         "nats",
-        "no fixed limit; compare it between two results for the same pair",
+        "above 0.25; less is next to nothing",
     ),
     "sharpness": (
         "Sharpness: how much better this pose is than poses 8 mm or 8° beside it",
         "×",
-        "above 1: the answer sits on a peak",
+        "above 1.08: the answer sits on a peak",
     ),
     "stability_mm": (
         "Stability: how far apart two halves of the samples place the scan",
@@ -69,7 +79,7 @@ FIGURES: dict[str, tuple[str, str, str]] = {
     "folding_percent": ("Folding: voxels that the bending turns inside out", "%", "0"),
 }
 _SEARCHED = " after a global search of orientations"
-_PERCENT = {"overlap"}  # kept as a part of 1
+_PERCENT = {"overlap", "compared"}  # kept as a part of 1
 _NO_RIVAL = 10.0  # the margin where no other pose was found at all
 
 
