@@ -14,12 +14,12 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from linear import deformable, heads, limbs, mismatched, process, real, tables
+from linear import costs, deformable, heads, limbs, mismatched, process, real, tables
 from linear.ledger import Ledger
 from linear.tools import Bench
 
 RESULTS = Path(__file__).resolve().parent / "results" / "linear.jsonl"
-PARTS = ("adapters", "heads", "process", "real", "limbs", "mismatched", "deformable")
+PARTS = ("adapters", "heads", "process", "costs", "real", "limbs", "mismatched", "deformable")
 
 
 def arguments() -> argparse.Namespace:
@@ -53,7 +53,7 @@ def main() -> None:
             elif part == "adapters":
                 mismatched.adapters(bench, ledger, tools)
             else:
-                module = {"process": process, "real": real, "limbs": limbs,
+                module = {"process": process, "costs": costs, "real": real, "limbs": limbs,
                           "mismatched": mismatched, "deformable": deformable}[part]  # fmt: skip
                 module.run(bench, ledger, tools)
     if asked.table or not asked.part:
@@ -80,6 +80,9 @@ def report(ledger: Ledger, first: int = 0) -> str:
     if "process" in parts:
         columns = ["modality", "seed", "tool", "cpu", "rss", "ratio"]
         text.append("### Whole process\n\n" + tables.plain(ledger, "process", columns))
+    if "costs" in parts:
+        columns = ["what", "page", "cpu", "rss", "exit"]
+        text.append("### Page and memory\n\n" + tables.plain(ledger, "costs", columns))
     if "deformable" in parts:
         columns = ["contrast", "seed", "tool", "before", "error", "worst", "folding", "cpu", "rss"]
         text.append("### Deformable\n\n" + tables.plain(ledger, "deformable", columns))

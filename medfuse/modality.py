@@ -48,6 +48,17 @@ MODALITIES: dict[str, Modality] = {
 }
 
 
+_AGENT = {"ce", "gd", "gad", "gado", "post", "contrast", "gadolinium", "enhanced", "postcontrast"}
+_WITHOUT = {"pre", "non", "no", "without", "wo", "unenhanced", "native", "plain"} | {
+    begin + end for begin in ("pre", "non", "no") for end in ("contrast", "gad", "gd", "enhanced")
+}
+# "post" and "pre" that tell of an operation, not of an agent
+_TREATMENT = re.compile(
+    r"\b(pre|post) ?(ops?|operative|surg\w*|rt|radio\w*|chemo\w*|tx|treat\w*)\b"
+)
+_BIDS = re.compile(r"(sub-[A-Za-z0-9]+(?:_[a-z0-9]+-[A-Za-z0-9+]+)*_)([A-Za-z0-9]+)")
+
+
 def modality(name: str) -> Modality:
     """Return the modality called ``name`` (any case, or one of its words).
 
@@ -61,24 +72,44 @@ def modality(name: str) -> Modality:
 
 
 def modality_from_name(stem: str) -> Modality:
-    """Guess the modality from a file or series name; ``OTHER`` where nothing, or two, fit.
+    """Guess the modality from a file or series name; ``OTHER`` where nothing fits.
 
-    The name is split at everything that is not a letter or digit; the last part that is a known
-    word decides (``sub-01_ses-2_T1w`` is T1, ``CT_image`` is CT); a contrast part or ``ce-``
-    entity beside T1 makes it T1CE.
+    A name after BIDS is read as BIDS says: its suffix names the modality and a ``ce-`` entity makes
+    a T1 a T1CE, nothing else counts (``sub-01_ses-post_T1w`` is T1). Any other name is split at
+    everything that is not a letter or digit: ``FLAIR`` beside ``T2`` is FLAIR, a word of contrast
+    agent makes a T1 a T1CE unless a word denies it (``T1 pre contrast``), two other contrasts of
+    MR make it MR (``T1 FLAIR``), else the last part decides if it is a known word (``CT_PET``).
     """
-    parts = [part for part in re.split(r"[^A-Za-z0-9]+", stem.lower()) if part]
+    name = _BIDS.fullmatch(stem)
+    if name and (named := _by_word(name[2])) is not None:
+        agent = re.search(r"_ce-(?!none_|no_)", name[1])
+        return MODALITIES["T1CE"] if agent and named.name == "T1" else named
+    parts = _words(stem)
     found = [entry for part in parts if (entry := _by_word(part)) is not None]
     names = {entry.name for entry in found}
-    contrast = {"ce", "gd", "gad", "gado", "post", "contrast", "gadolinium"}
-    if "T1" in names and (contrast & set(parts)):
-        return MODALITIES["T1CE"]
-    names -= {"MR"} if len(names) > 1 else set()
     if names == {"T2", "FLAIR"}:
         return MODALITIES["FLAIR"]
+    names -= {"MR"} if len(names) > 1 else set()
+    if "T1" in names and "FLAIR" not in names and _AGENT & set(parts) and not denies_agent(stem):
+        names = names - {"T1"} | {"T1CE"}
     if len(names) == 1:
         return MODALITIES[names.pop()]
+    if names and all(MODALITIES[name].is_mr for name in names):
+        return MODALITIES["MR"]
     return found[-1] if found and found[-1] is _by_word(parts[-1]) else MODALITIES["OTHER"]
+
+
+def denies_agent(text: str) -> bool:
+    """Tell whether a description says that no contrast agent was given (``T1 pre contrast``)."""
+    return bool(_WITHOUT & set(_words(text)))
+
+
+def _words(text: str) -> list[str]:
+    """Return the parts of a name, lower case, without those that tell of a treatment."""
+    plain = text.lower().replace("w/o", " without ")
+    plain = re.sub(r"(?<![^\W_])(c\+|\+c)(?![^\W_])", " contrast ", plain)
+    plain = " ".join(part for part in re.split(r"[\W_]+", plain, flags=re.ASCII) if part)
+    return _TREATMENT.sub("", plain).split()
 
 
 def _by_word(word: str) -> Modality | None:

@@ -7,6 +7,7 @@ anything of a patient. What differs from run to run (times) stands in its ``run`
 from __future__ import annotations
 
 import json
+import math
 import platform
 import time
 from collections.abc import Mapping
@@ -81,7 +82,17 @@ class Record:
 
     def to_json(self) -> str:
         """Return the document as text, ending in a newline."""
-        return json.dumps(self.document(), indent=2, ensure_ascii=True) + "\n"
+        plain = _plain(self.document())
+        return json.dumps(plain, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Return plain values with None for what JSON has no number for (NaN, infinity)."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def versions() -> dict[str, str]:

@@ -11,7 +11,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import map_coordinates
 
 from medfuse.errors import GeometryError
 from medfuse.geometry import Array64, Geometry
@@ -108,6 +107,8 @@ class Displacement:
 
     def _shift(self, places: Array64, *, beyond: bool = False) -> Array64:
         """Return the shifts at ``places``, (N, 3) mm; ``beyond`` the grid the nearest ones."""
+        from scipy.ndimage import map_coordinates  # not for every user of a matrix
+
         voxels = self.geometry.voxel(places)
         last = np.asarray(self.geometry.shape) - 1
         inside = np.asarray(beyond | ((voxels >= -0.5) & (voxels < last + 0.5)).all(axis=1))
@@ -125,7 +126,7 @@ class Displacement:
         Chen et al., Med. Phys. 35 (2008) 81, with smaller steps where a step made it worse.
         Raises ``GeometryError`` where the field folds or the iteration does not settle.
         """
-        if self._folds():
+        if (self.determinant() <= 0).any():
             raise GeometryError("the displacement field has no inverse: it folds", id="X14")
         places = self.geometry.world(np.indices(self.geometry.shape).reshape(3, -1).T)  # (N, 3)
         back = -self._shift(places)
@@ -143,13 +144,17 @@ class Displacement:
             before = size
         raise GeometryError("no inverse of the displacement field was found", id="X14")
 
-    def _folds(self) -> bool:
-        """Whether the field turns space inside out between neighbouring voxels somewhere."""
+    def determinant(self) -> Array64:
+        """Return the local change of volume at the field's own voxels, (D, H, W).
+
+        1 is none; 0 or less is a fold: space is turned inside out. By central differences; an axis
+        of one voxel bends nothing.
+        """
         turned = np.zeros((*self.geometry.shape, 3, 3)) + np.eye(3)
         shift = np.einsum("ij,jdhw->dhwi", self.geometry.voxel_from_world[:3, :3], self.field)
         for axis in (n for n in range(3) if self.geometry.shape[n] > 1):
             turned[..., axis] += np.gradient(shift, axis=axis)  # (D, H, W, 3)
-        return bool((np.linalg.det(turned) <= 0).any())
+        return np.asarray(np.linalg.det(turned), dtype=np.float64)
 
     def then(self, other: Transform) -> Transform:
         """Return this transform followed by ``other``."""

@@ -1,25 +1,30 @@
 """A folder of results that is filled whole or not at all.
 
 Everything is made in a hidden folder inside it and moved into place at the end, so a refusal on
-the way leaves nothing; a lock keeps a second run out.
+the way leaves nothing; a lock keeps a second run out. An earlier result is set aside first and
+comes back where the new one cannot be put into its place.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from medfuse.errors import OutputError, UsageError
 from medfuse.io.files import check_target, folder_lock
+from pipelines.undisturbed import undisturbed
 
 RECORD, PAGE = "record.json", "page.html"
 OURS = ("transform.tfm", "transform.h5", "moved.nii.gz")  # what may lie in the folder of a name
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_STAGE = re.compile(r"\.partial-\d+(-\w+)?")
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\..*)?", re.IGNORECASE)  # Windows' devices
 
 
@@ -59,7 +64,8 @@ class OutputFolder:
         replace an input (S4), or a link leads out of the folder (N40).
         """
         given = [path for path in inputs if path.exists()]
-        for name in names:
+        wanted = set(names)
+        for name in sorted(wanted):
             results = self.folder / name
             if results.is_symlink():
                 raise OutputError("is a link", where=results, hint="remove it", id="N40")
@@ -67,8 +73,10 @@ class OutputFolder:
                 raise OutputError("exists already", where=results, hint="add --overwrite", id="S5")
             if results.exists() and not results.is_dir():
                 raise OutputError("is not a folder", where=results, hint="remove it", id="S5")
+        for name in sorted(wanted | self._outdated()):
+            _check_files(self.folder / name)
             for path in given:
-                _keep_apart(results, path)
+                _keep_apart(self.folder / name, path)
         for file in (RECORD, PAGE):
             check_target(self.folder / file, inputs=given, overwrite=self.overwrite)
 
@@ -76,29 +84,78 @@ class OutputFolder:
         """Move what was made into place, ``record.json`` last; an earlier result goes first.
 
         ``earlier`` are patterns of files that an earlier run may have left and this one may not
-        have made again, such as ``"probabilities/*.nii.gz"``.
+        have made again, such as ``"probabilities/*.nii.gz"``. No signal comes between, and where
+        a step fails the earlier result comes back (``OutputError``, S5).
         """
         made = sorted(path.relative_to(self.stage) for path in self.stage.rglob("*"))
         files = [path for path in made if (self.stage / path).is_file()]
         files.sort(key=lambda path: path == Path(RECORD))
-        if self.overwrite:
-            self._remove_earlier({path.parts[0] for path in files if len(path.parts) > 1})
-            for path in [path for pattern in earlier for path in self.folder.glob(pattern)]:
-                path.unlink()
-        for path in files:
-            (self.folder / path.parent).mkdir(exist_ok=True)
-            (self.stage / path).replace(self.folder / path)
+        names = {path.parts[0] for path in files} | self._outdated()
+        aside = self.stage / ".earlier"
+        moves = [(self.folder / path, aside / path) for path in self._earlier(names, earlier)]
+        moves += [(self.stage / path, self.folder / path) for path in files]
+        with undisturbed():
+            _move_all(moves, self.folder)
+            for name in names - {RECORD, PAGE}:  # of a scan that takes no part any more
+                with contextlib.suppress(OSError):
+                    (self.folder / name).rmdir()
 
-    def _remove_earlier(self, names: set[str]) -> None:
-        """Remove results of these names, and a page without its record: they would mislead."""
-        with contextlib.suppress(FileNotFoundError):
-            (self.folder / RECORD).unlink()
-        with contextlib.suppress(FileNotFoundError):
-            (self.folder / PAGE).unlink()
-        for name in names - {RECORD, PAGE}:
-            for file in OURS:
-                with contextlib.suppress(FileNotFoundError):
-                    (self.folder / name / file).unlink()
+    def _earlier(self, names: set[str], patterns: Iterable[str]) -> list[Path]:
+        """Return what an earlier run left that the new result replaces, relative paths."""
+        if not self.overwrite:
+            return []
+        # the record first: without it nothing passes for a whole result
+        files = [Path(RECORD), Path(PAGE)]
+        files += [Path(name, file) for name in sorted(names - {RECORD, PAGE}) for file in OURS]
+        files += [
+            found.relative_to(self.folder)
+            for pattern in patterns
+            for found in sorted(self.folder.glob(pattern))
+        ]
+        return [path for path in dict.fromkeys(files) if (self.folder / path).is_file()]
+
+    def _outdated(self) -> set[str]:
+        """Return the names whose results an earlier run's record lists, where they are replaced."""
+        record = self.folder / RECORD
+        if not self.overwrite or record.is_symlink() or not record.is_file():
+            return set()
+        try:
+            listed = [entry["name"] for entry in json.loads(record.read_bytes())["moving"]]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return set()  # not ours
+        safe = {name for name in listed if isinstance(name, str) and _SAFE.fullmatch(name)}
+        return {name for name in safe if not (self.folder / name).is_symlink()}
+
+
+def _move_all(moves: list[tuple[Path, Path]], home: Path) -> None:
+    """Rename files one after the other, or take every step back; folders are made as needed."""
+    done: list[tuple[Path, Path]] = []
+    folders: list[Path] = []
+    try:
+        for source, target in moves:
+            if not target.parent.is_dir():
+                target.parent.mkdir(parents=True)
+                folders.append(target.parent)
+            source.replace(target)
+            done.append((source, target))
+    except OSError as error:
+        for source, target in reversed(done):
+            with contextlib.suppress(OSError):
+                target.replace(source)
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        what = f"the result cannot be put into place ({error.strerror})"
+        raise OutputError(what, where=home, hint="write elsewhere", id="S5") from None
+
+
+def _check_files(results: Path) -> None:
+    """Refuse a link or folder where a file of ours would go."""
+    for file in (results / name for name in OURS):
+        if file.is_symlink():
+            raise OutputError("is a link", where=file, hint="remove it", id="N40")
+        if file.exists() and not file.is_file():
+            raise OutputError("is not a file", where=file, hint="remove it", id="S5")
 
 
 def _keep_apart(results: Path, given: Path) -> None:
@@ -131,21 +188,34 @@ def output_folder(
     ``OutputError``: not a folder, its parent is missing or cannot be written (S5), locked by
     another run (S7).
     """
+    if not os.fspath(path):
+        raise UsageError("the folder has no name", where="--out", hint="name one")
     folder = Path(os.path.abspath(path))  # noqa: PTH100 - a leading "~" is a name here
     new = make_folder(folder)
     announce(folder, new)
     try:
-        with folder_lock(folder):
-            stage = folder / f".partial-{os.getpid()}"
-            stage.mkdir()
-            try:
-                yield OutputFolder(folder, stage, overwrite)
-            finally:
-                shutil.rmtree(stage, ignore_errors=True)
+        with folder_lock(folder), staging(folder) as stage:
+            yield OutputFolder(folder, stage, overwrite)
     finally:
         if new:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+@contextlib.contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """Yield a new hidden folder in ``folder``, removed on leaving.
+
+    Only for who holds the lock: what killed runs left under such names is removed first.
+    """
+    for path in folder.iterdir():
+        if _STAGE.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+    stage = Path(tempfile.mkdtemp(prefix=f".partial-{os.getpid()}-", dir=folder))
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def make_folder(folder: Path) -> bool:

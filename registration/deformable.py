@@ -14,7 +14,7 @@ from medfuse import itk, seeds
 from medfuse.geometry import Array64, Geometry
 from medfuse.metrics import folding
 from medfuse.transform import Affine, Displacement, Transform
-from registration.itk_engine import level_image, mask_image, threads
+from registration.itk_engine import NOTHING_SHOWN, level_image, mask_image, threads
 from registration.pair import Pair
 from registration.settings import RegisterSettings
 
@@ -25,7 +25,12 @@ _BINS = 40
 
 
 def bend(pair: Pair, linear: Affine, settings: RegisterSettings, seed: int) -> Transform:
-    """Return the chain of a fold-free displacement (fixed space) and ``linear``."""
+    """Return the chain of a fold-free displacement (fixed space) and ``linear``.
+
+    ``linear`` alone comes back where it leaves next to nothing to compare.
+    """
+    if pair.overlap(linear) < NOTHING_SHOWN:
+        return linear
     fixed, moving = pair.prepared_fixed, pair.prepared_moving
     still = level_image(fixed.fine)
     extent = np.asarray(fixed.fine.geometry.shape) * fixed.fine.geometry.spacing
@@ -51,7 +56,8 @@ def bend(pair: Pair, linear: Affine, settings: RegisterSettings, seed: int) -> T
         maximumNumberOfFunctionEvaluations=_ITERATIONS,
         costFunctionConvergenceFactor=1e8,
     )
-    method.SetShrinkFactorsPerLevel([2, 1])
+    most = max(1, min(fixed.fine.geometry.shape) // 8)
+    method.SetShrinkFactorsPerLevel([min(2, most), 1])
     method.SetSmoothingSigmasPerLevel([3.0, 0.0])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(spline, inPlace=True)

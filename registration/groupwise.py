@@ -16,21 +16,32 @@ from registration.pairwise import register
 from registration.settings import RegisterSettings
 
 _DEFAULTS = RegisterSettings()
-_PREFERRED = ("T1", "T1CE", "FLAIR", "T2", "PD", "MR", "CT", "PET", "OTHER")
+_PREFERRED = {
+    "T1": 0,
+    "T1CE": 1,
+    "FLAIR": 1,
+    "T2": 1,
+    "PD": 1,
+    "MR": 1,
+    "CT": 2,
+    "PET": 3,
+    "OTHER": 4,
+}
 
 
 def choose_fixed(study: Study) -> str:
-    """Return the name of the volume that others are moved onto: T1 first, then other MR, CT, PET.
+    """Return the name of the volume to move others onto: T1, else the finest MR, else CT, PET.
 
-    Among volumes of one modality the finest voxels win. Raises ``UsageError`` for an empty study.
+    Among several of a kind the finest voxels win. Raises ``UsageError`` for an empty study.
     """
     if not study.volumes:
         raise UsageError("there is no volume to align", where=study.id)
     return min(
         study.volumes,
         key=lambda name: (
-            _PREFERRED.index(study.volumes[name].modality.name),
+            _PREFERRED[study.volumes[name].modality.name],
             study.volumes[name].geometry.voxel_volume,
+            list(_PREFERRED).index(study.volumes[name].modality.name),
             name,
         ),
     )

@@ -18,7 +18,7 @@ from registration.linear import Climbed, climb
 from registration.measure import Measure
 from registration.pair import Pair
 from registration.pose import about, distinct, even_rotations, landmarks, rotations, steps
-from registration.scoring import FULL_OVERLAP, ScoreArray, Scorer
+from registration.scoring import ScoreArray, Scorer
 
 _APART = 12.0  # mm: candidates closer than this are one
 _NEAR_DEGREES, _NEAR_MM = 35.0, 45.0  # how far from the header's pose a patient may have moved
@@ -147,8 +147,7 @@ class Candidate:
     @property
     def weight(self) -> float:
         """Its mutual information, less where little of the fixed foreground is inside."""
-        inside = min(1.0, self.climbed.overlap / FULL_OVERLAP)
-        return self.climbed.information * inside
+        return self.climbed.weight
 
 
 def search(pair: Pair, way: str, effort: Effort, seed: int) -> list[Candidate]:
@@ -188,15 +187,21 @@ def _is_near(pose: Array64, expected: Array64, centre: Array64) -> bool:
 def _climbed(
     pair: Pair, marks: Array64, found: Array64, expected: tuple[Array64, ...], seed: int
 ) -> list[Candidate]:
+    """Climb from each pose; most end on the same few, which alone are climbed to the top."""
+    points = pair.inner.points(5000, seeds.rng(seed, "climb"))
+    few = _tops(pair, points[:2000], found[distinct(found, marks, _APART)], iterations=8)
+    poses = np.stack([end.matrix for end in few])
+    tops = _tops(pair, points, poses[distinct(poses, marks, _APART)], iterations=12)
+    kept = distinct(np.stack([end.matrix for end in tops]), marks, _APART)
+    return [
+        Candidate(tops[n], any(_is_near(tops[n].matrix, pose, marks[0]) for pose in expected))
+        for n in kept
+    ]
+
+
+def _tops(pair: Pair, points: Array64, poses: Array64, *, iterations: int) -> list[Climbed]:
+    """Climb from each of ``poses`` (P, 4, 4) on ``points`` (N, 3) at 4 mm, best first."""
     fixed, moving = pair.inner, pair.outer
-    measure = Measure.between(
-        (fixed, fixed.middle), (moving, moving.middle), fixed.points(5000, seeds.rng(seed, "climb"))
-    )
-    ended = []
-    for index in distinct(found, marks, _APART):
-        end = climb(measure, found[index], iterations=12, radius=fixed.radius)
-        near = any(_is_near(end.matrix, pose, marks[0]) for pose in expected)
-        ended.append(Candidate(end, near))
-    ended.sort(key=lambda candidate: -candidate.weight)
-    kept = distinct(np.stack([entry.climbed.matrix for entry in ended]), marks, _APART)
-    return [ended[n] for n in kept]
+    measure = Measure.between((fixed, fixed.middle), (moving, moving.middle), points)
+    ended = [climb(measure, pose, iterations=iterations, radius=fixed.radius) for pose in poses]
+    return sorted(ended, key=lambda end: -end.weight)

@@ -21,12 +21,19 @@ from registration.settings import Refined, RegisterSettings
 
 _SAMPLES = 60_000
 _BINS = 50
+_FEWEST = 8  # voxels on an axis that a coarse level keeps
+NOTHING_SHOWN = 0.02  # overlap below which there is nothing to climb
 
 
 def refine(
     pair: Pair, start: Affine, settings: RegisterSettings, rng: np.random.Generator
 ) -> Refined:
-    """Refine ``start`` rigidly, then affinely where it is asked for."""
+    """Refine ``start`` rigidly, then affinely where it is asked for.
+
+    A start that leaves next to nothing to compare is returned as it is: ITK raises there.
+    """
+    if pair.overlap(start) < NOTHING_SHOWN:
+        return Refined(start, 0.0)
     fixed, moving = pair.inner, pair.outer
     centre = fixed.mass_centre.tolist()
     euler = sitk.Euler3DTransform()
@@ -61,7 +68,8 @@ def _run(
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.005, 120, 0.6, 1e-6)
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([4, 2, 1])
+    most = max(1, min(fixed.fine.geometry.shape) // _FEWEST)
+    method.SetShrinkFactorsPerLevel([min(4, most), min(2, most), 1])
     method.SetSmoothingSigmasPerLevel([4.0, 2.0, 0.0])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     # a fixed point passes through the free transform first, then through the start

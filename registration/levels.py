@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import SimpleITK as sitk
 
 from medfuse.errors import InputError
 from medfuse.geometry import Array64, Geometry
 from medfuse.volume import Array32, Volume
 
 Mask = npt.NDArray[np.bool_]
+Within = Callable[[Array64], Mask]
 
 _SMALL_VOXELS = 200
 
@@ -35,6 +37,34 @@ class Level:
             matrix[:3, 3] += matrix[:3, axis] * (factor - 1) / 2
             matrix[:3, axis] *= factor
         return Level(array, Geometry(array.shape, matrix))
+
+    def smoothed(self) -> Level:
+        """Return the level with each voxel averaged with its neighbours, 1 2 1, on fine axes.
+
+        At 1.5 mm that is a blur of 2.5 mm (full width at half maximum); axes with steps of 2.5 mm
+        or more are left as they are.
+        """
+        array = self.array
+        for axis, step in enumerate(self.geometry.spacing):
+            if step < 2.5 and array.shape[axis] > 1:
+                array = _smoothed(array, axis)
+        return Level(array, self.geometry)
+
+
+def _smoothed(array: Array32, axis: int) -> Array32:
+    first, last = np.take(array, [0], axis), np.take(array, [-1], axis)
+    pairs = np.concatenate([first, array, last], axis=axis)
+    pairs = _ahead(pairs, axis) + _behind(pairs, axis)  # twice the mean of neighbours
+    made: Array32 = (_ahead(pairs, axis) + _behind(pairs, axis)) * np.float32(0.25)
+    return made
+
+
+def _ahead(array: Array32, axis: int) -> Array32:
+    return array[(slice(None),) * axis + (slice(1, None),)]
+
+
+def _behind(array: Array32, axis: int) -> Array32:
+    return array[(slice(None),) * axis + (slice(None, -1),)]
 
 
 def _binned(array: Array32, axis: int, factor: int) -> Array32:
@@ -85,12 +115,8 @@ class Prepared:
     @cached_property
     def rim(self) -> Mask:
         """The foreground and about 8 mm around it: the head and its edge against air."""
-        step = self.middle.geometry.spacing
-        grown = self.foreground
-        for axis in range(3):
-            size = [1, 1, 1]
-            size[axis] = 2 * max(1, round(8 / step[axis])) + 1
-            grown = ndimage.maximum_filter(grown, size=size)
+        steps = [max(1, round(8 / step)) for step in self.middle.geometry.spacing]
+        grown = _mask(sitk.BinaryDilate(_image(self.foreground), steps[::-1], sitk.sitkBox))
         return grown if self.mask is None else grown & self.mask
 
     @property
@@ -106,9 +132,11 @@ class Prepared:
     @cached_property
     def ball_centre(self) -> Array64:
         """Centre of the largest ball in the foreground (a head's cranium), LPS mm, (3,)."""
-        step = self.middle.geometry.spacing
-        padded = np.pad(self.foreground, 1, mode="edge")
-        depth = ndimage.distance_transform_edt(padded, sampling=step)[1:-1, 1:-1, 1:-1]
+        outside = _image(~self.foreground)
+        outside.SetSpacing(self.middle.geometry.spacing[::-1])
+        depth = sitk.GetArrayFromImage(
+            sitk.SignedMaurerDistanceMap(outside, squaredDistance=False, useImageSpacing=True)
+        )
         deep = np.argwhere(depth >= depth.max() - 2.0)
         return self.middle.geometry.world(deep.mean(axis=0))
 
@@ -118,12 +146,18 @@ class Prepared:
         places = self.middle.geometry.world(np.argwhere(self.foreground))
         return max(1.0, float(np.sqrt(((places - self.mass_centre) ** 2).sum(axis=1).mean())))
 
-    def points(self, count: int, rng: np.random.Generator) -> Array64:
+    def points(
+        self, count: int, rng: np.random.Generator, *, within: Within | None = None
+    ) -> Array64:
         """Return ``count`` points spread evenly over the rim, LPS mm, (count, 3).
 
-        Each lies at random inside its own 4-mm voxel, so that no grid is met twice.
+        Each lies at random inside its own 4-mm voxel, so that no grid is met twice. ``within``
+        tells of points (N, 3) which ones are wanted; where it wants none, it is not heeded.
         """
         places = np.argwhere(self.rim)
+        if within is not None:
+            wanted = within(self.middle.geometry.world(places))
+            places = places[wanted] if wanted.any() else places
         order = np.concatenate(
             [rng.permutation(len(places)) for _ in range(-(-count // len(places)))]
         )[:count]
@@ -135,8 +169,8 @@ class Prepared:
         values = self.middle.array[self.rim]
         return np.quantile(values, np.linspace(0, 1, 256)).astype(np.float64)
 
-    def in_bins(self, level: Level, bins: int, *, ranks: float = 0.25) -> Array32:
-        """Return the level's values as real bin numbers in [0, bins - 1].
+    def in_bins(self, array: Array32, bins: int, *, ranks: float = 0.25) -> Array32:
+        """Return values of this volume as real bin numbers in [0, bins - 1], of any shape.
 
         A blend of rank (share ``ranks``) and of value between the 0.5 % and 99.5 % quantiles:
         ranks give each tissue its bins, values keep bone and lesions apart.
@@ -149,12 +183,12 @@ class Prepared:
         linear = np.clip((known - low) / span, 0, 1)
         curve = (ranks * rank + (1 - ranks) * linear) * (bins - 1)
         if len(known) == 1:
-            return np.zeros(level.array.shape, dtype=np.float32)
+            return np.zeros(array.shape, dtype=np.float32)
         # a table of 4,096 even steps stands for the curve: one look-up a voxel
         steps = np.linspace(known[0], known[-1], 4096)
         table = np.interp(steps, known, curve).astype(np.float32)
         scale = np.float32(4095 / (known[-1] - known[0]))
-        at = (level.array - np.float32(known[0])) * scale
+        at = (array - np.float32(known[0])) * scale
         np.clip(at, 0, 4095, out=at)
         made: Array32 = table[at.astype(np.int16)]
         return made
@@ -177,15 +211,24 @@ def _foreground(array: Array32, inside: Mask | None) -> Mask:
     above: Mask = array > threshold
     if inside is not None:
         above &= inside
-    pieces, count = ndimage.label(above)
-    if count > 1:
-        sizes = np.bincount(pieces.ravel())
+    pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(_image(above)))
+    sizes = np.bincount(pieces.ravel())
+    if len(sizes) > 2:
         sizes[0] = 0
         above = pieces == sizes.argmax()
-    filled: Mask = ndimage.binary_fill_holes(above)
+    filled = _mask(sitk.BinaryFillhole(_image(above)))
     if filled.sum() < _SMALL_VOXELS:
         filled = np.ones(array.shape, dtype=bool) if inside is None else inside.copy()
     return filled
+
+
+def _image(mask: Mask) -> sitk.Image:
+    return sitk.GetImageFromArray(mask.view(np.uint8))
+
+
+def _mask(image: sitk.Image) -> Mask:
+    found: Mask = sitk.GetArrayFromImage(image).astype(bool)
+    return found
 
 
 def _otsu(values: Array32, low: float, high: float) -> float:

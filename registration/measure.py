@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import map_coordinates
 
 from medfuse.geometry import Array64
 from medfuse.similarity import Indices, smooth_mutual_information
@@ -47,9 +46,8 @@ class Measure:
         ranks: float = 0.25,
     ) -> Measure:
         """Return the measure on ``points`` (fixed LPS mm) at the two levels."""
-        values = fixed[0].in_bins(fixed[1], bins, ranks=ranks)
-        at = np.clip(fixed[1].geometry.voxel(points).T, 0, np.array(values.shape)[:, None] - 1)
-        samples = map_coordinates(values, at, order=1, mode="nearest")
+        places = fixed[1].geometry.voxel(points).astype(np.float32)
+        samples = _between_voxels(fixed[1].array, places)[0]
         level = moving[1]
         weight = None
         if moving[0].mask is not None:
@@ -59,8 +57,8 @@ class Measure:
             weight = moving[0].mask[tuple(there.T)].reshape(level.geometry.shape).astype(np.float32)
         return cls(
             points,
-            np.rint(samples).astype(np.intp),
-            moving[0].in_bins(level, bins, ranks=ranks),
+            np.rint(fixed[0].in_bins(samples, bins, ranks=ranks)).astype(np.intp),
+            moving[0].in_bins(level.array, bins, ranks=ranks),
             level,
             weight,
             bins,

@@ -10,6 +10,7 @@ import numpy as np
 from medfuse.errors import InputError
 from medfuse.geometry import Array64
 from medfuse.resampling import straighten
+from medfuse.transform import Affine
 from medfuse.volume import Volume
 from registration.levels import Prepared
 
@@ -65,9 +66,21 @@ class Pair:
         """The volume that is looked up at the points: the moving one, unless ``swapped``."""
         return self.prepared_fixed if self.swapped else self.prepared_moving
 
-    def turned(self, matrix: Array64) -> Array64:
-        """Turn ``moving_from_fixed`` into ``outer_from_inner``, or back, (4, 4)."""
-        return np.linalg.inv(matrix).astype(np.float64) if self.swapped else matrix
+    def turned(self, matrix: Array64, *, swapped: bool | None = None) -> Array64:
+        """Turn ``moving_from_fixed`` into ``outer_from_inner``, or back, (4, 4).
+
+        ``swapped`` says which volume is the inner one where that is not the pair's own choice.
+        """
+        turn = self.swapped if swapped is None else swapped
+        return np.linalg.inv(matrix).astype(np.float64) if turn else matrix
+
+    def overlap(self, linear: Affine) -> float:
+        """Return the share of the fixed foreground that lies inside the moving field of view."""
+        fixed = self.prepared_fixed
+        places = fixed.middle.geometry.world(np.argwhere(fixed.foreground))
+        voxels = self.moving.geometry.voxel(linear.map(places))
+        last = np.asarray(self.moving.geometry.shape) - 0.5
+        return float(((voxels >= -0.5) & (voxels <= last)).all(axis=1).mean())
 
     @cached_property
     def prepared_fixed(self) -> Prepared:

@@ -83,9 +83,10 @@ def _pose(
     found = search(pair, settings.start, FIRST, seed)
     chosen = _chosen(found)
     if settings.start != "header" and _margin(found, chosen) < _SECOND_ROUND:
-        found = search(pair, settings.start, SECOND, seed + 1)
-        chosen = _chosen(found)
-    rivals = [candidate for candidate in found if candidate is not chosen]
+        # what tied in the first round stays a rival of whatever the second one finds
+        found = [*found, *search(pair, settings.start, SECOND, seed + 1)]
+        chosen = _chosen(sorted(found, key=lambda candidate: -candidate.weight))
+    rivals = list(found)  # the chosen one too: refinement may walk away from it
     if settings.start == "header":
         # a wrong header has no rival near it: whoever judges must have looked everywhere
         rivals += search(pair, "search", FIRST, seed)

@@ -16,11 +16,12 @@ from medfuse.study import AlignedStudy, Quality, Verdict
 from medfuse.transform import Affine, Chain, Displacement, Transform
 from medfuse.volume import Volume
 from registration.initialize import FIRST, search
-from registration.linear import climb
+from registration.linear import climb, refine
 from registration.measure import Measure
 from registration.pair import Pair
 from registration.pose import about, distinct, landmarks, moved, steps
 from registration.scoring import FULL_OVERLAP
+from registration.settings import RegisterSettings
 
 _APART = 12.0
 
@@ -32,12 +33,15 @@ def assess(
     *,
     rivals: Sequence[Transform] = (),
     masks: tuple[Volume | None, Volume | None] = (None, None),
+    both_ways: bool = False,
     seed: int = 0,
 ) -> Quality:
     """Judge a linear ``transform`` (fixed to moving points, LPS mm), whoever made it.
 
-    ``rivals`` are other poses to compare it with; without any, they are searched for. Raises
-    ``UsageError`` for a transform that is not linear.
+    ``rivals`` are other poses to compare it with; without any, they are searched for.
+    ``both_ways`` also refines the way back, from moving to fixed, and adds how far a point comes
+    back from where it began (``inverse_consistency_mm``, about a second). Raises ``UsageError``
+    for a transform that is not linear.
     """
     if not isinstance(transform, Affine):
         raise UsageError("only a linear transform can be assessed on its own")
@@ -45,7 +49,11 @@ def assess(
     poses = [pair.turned(r.moving_from_fixed) for r in rivals if isinstance(r, Affine)]
     if not poses:
         poses = [found.climbed.matrix for found in search(pair, "auto", FIRST, seed)]
-    return judge(pair, transform, transform, poses, seed)
+    found = judge(pair, transform, transform, poses, seed)
+    if not both_ways:
+        return found
+    away = round(_inverse_consistency(pair, transform, seed), 4)
+    return replace(found, figures={**found.figures, "inverse_consistency_mm": away})
 
 
 def judge(
@@ -57,9 +65,11 @@ def judge(
     measure = Measure.between((fixed, fixed.middle), (moving, moving.middle), points)
     marks = landmarks(fixed.mass_centre, fixed.radius)
     matrix = pair.turned(linear.moving_from_fixed)
-    information, _, _, overlap = measure.at(matrix)
+    information, _, _, compared = measure.at(matrix)
     figures = {
-        "overlap": overlap,
+        "overlap": pair.overlap(linear),
+        "compared": compared,
+        "compared_cm3": compared * fixed.extent_mm3 / 1000,
         "information_nats": information,
         "margin": _margin(measure, matrix, rivals, marks),
         "sharpness": _sharpness(measure, matrix, marks),
@@ -106,25 +116,42 @@ def _stability(pair: Pair, points: Array64, matrix: Array64, marks: Array64) -> 
     return float(np.sqrt(((first - second) ** 2).sum(-1).mean()))
 
 
+def _inverse_consistency(pair: Pair, transform: Affine, seed: int) -> float:
+    """Mean distance of a point from itself after ``transform`` and a refined way back, mm."""
+    back = Pair.of(pair.moving, pair.fixed, pair.masks[::-1], spacing=pair.spacing)
+    kind: Literal["rigid", "affine"] = "rigid" if transform.is_rigid else "affine"
+    asked = RegisterSettings(transform=kind)
+    way = refine(back, transform.inverse(), asked, seeds.rng(seed, "back")).transform
+    points = pair.prepared_fixed.points(2000, seeds.rng(seed, "consistency"))
+    return float(np.linalg.norm(way.map(transform.map(points)) - points, axis=1).mean())
+
+
 def _verdict(figures: dict[str, float]) -> tuple[Verdict, tuple[str, ...]]:
-    fails, doubts = [], []
-    if figures["overlap"] < 0.1:
-        fails.append(
-            f"only {figures['overlap']:.0%} of the fixed foreground is inside the moving volume"
-        )
-    elif figures["overlap"] < 0.35:
-        doubts.append(
-            f"only {figures['overlap']:.0%} of the fixed foreground is inside the moving volume"
-        )
-    if figures["margin"] < 1.2:
-        doubts.append(f"another pose fits almost as well (margin {figures['margin']:.2f})")
-    if figures["sharpness"] < 1.0:
-        doubts.append("a step of 8 mm or degrees from this pose fits as well")
-    if figures["stability_mm"] > 3.0:
-        doubts.append(f"half of the points give a pose {figures['stability_mm']:.1f} mm away")
-    if fails:
-        return "fail", (*fails, *doubts)
-    return ("review", tuple(doubts)) if doubts else ("pass", ())
+    folds = figures.get("folding_percent", 0.0)
+    doubts = {
+        f"only {figures['overlap']:.0%} of the fixed foreground is inside the moving volume": (
+            figures["overlap"] < 0.35
+        ),
+        f"only {figures['compared_cm3']:.0f} cm3 of tissue could be compared": (
+            figures["compared_cm3"] < 300
+        ),
+        f"the volumes tell little of each other ({figures['information_nats']:.2f} nats)": (
+            figures["information_nats"] < 0.25
+        ),
+        f"another pose fits almost as well (margin {figures['margin']:.2f})": (
+            figures["margin"] < 1.2
+        ),
+        f"a step of 8 mm or degrees from this pose fits nearly as well "
+        f"(sharpness {figures['sharpness']:.2f})": figures["sharpness"] < 1.08,
+        f"half of the points give a pose {figures['stability_mm']:.1f} mm away": (
+            figures["stability_mm"] > 3.0
+        ),
+        f"the deformation folds {folds:.2g} % of space": folds > 0,
+    }
+    reasons = tuple(reason for reason, holds in doubts.items() if holds)
+    if figures["compared"] < 0.1:
+        return "fail", (*reasons, "the two volumes show next to nothing in common")
+    return ("review", reasons) if reasons else ("pass", ())
 
 
 def gate(aligned: AlignedStudy, *, keep: Literal["pass", "review"] = "review") -> AlignedStudy:

@@ -15,7 +15,7 @@ from registration.levels import Level, Prepared
 ScoreArray = npt.NDArray[np.floating]
 
 FULL_OVERLAP = 0.85  # the share of points inside from which overlap no longer matters
-_CHUNK = 1_000_000  # samples scored at once: bounds the memory
+_CHUNK = 100_000  # samples scored at once: what a core keeps near it
 
 
 class Scorer:
@@ -32,11 +32,11 @@ class Scorer:
         """Look up the fixed bins of ``points`` (K, 3) and lay out the moving bins, padded."""
         self.points = points.astype(np.float32)
         self.bins = bins
-        grid = fixed[0].in_bins(fixed[1], bins, ranks=1.0)
+        grid = fixed[0].in_bins(fixed[1].array, bins, ranks=1.0)
         at = np.rint(fixed[1].geometry.voxel(points)).astype(int)
         at = np.clip(at, 0, np.asarray(grid.shape) - 1)
         self._fixed = np.rint(grid[tuple(at.T)]).astype(np.int32) * (bins + 1)
-        table = np.rint(moving[0].in_bins(moving[1], bins, ranks=1.0)).astype(np.uint8)
+        table = np.rint(moving[0].in_bins(moving[1].array, bins, ranks=1.0)).astype(np.uint8)
         if moving[0].mask is not None:
             table[~_coarse_mask(moving[0], moving[1])] = bins
         table = np.pad(table, 1, constant_values=bins)  # outside is a bin of its own

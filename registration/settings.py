@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from medfuse.errors import UsageError
 from medfuse.study import Quality
@@ -22,7 +22,13 @@ class RegisterSettings:
     grid_mm: float = 40.0  # control point spacing of the deformable stage, mm
 
     def __post_init__(self) -> None:
-        """Refuse contradictions."""
+        """Refuse contradictions, and words that are not among those known."""
+        for name, known in get_type_hints(type(self)).items():
+            given = getattr(self, name)
+            if get_origin(known) is Literal and given not in get_args(known):
+                raise UsageError(
+                    f"unknown {name} {given!r}", hint=f"use one of {', '.join(get_args(known))}"
+                )
         if self.threads < 1:
             raise UsageError("--threads must be at least 1")
         if not 0.5 <= self.spacing <= 8:

@@ -50,12 +50,16 @@ def run(bench: Bench, ledger: Ledger, tools: list[str]) -> None:
 
 
 def _ours(folder: Path, name: str) -> tuple[float, float, int]:
-    out = folder / "out"
+    fixed, moving = folder / "T1.nii.gz", folder / f"{name}.nii.gz"
+    return measured(ours(str(fixed), str(moving), folder / "out", page=False))
+
+
+def ours(fixed: str, moving: str, out: Path, *, page: bool) -> list[str]:
+    """Return the command line of a run of ours into a fresh folder."""
     shutil.rmtree(out, ignore_errors=True)
     medfuse = Path(sys.executable).with_name("medfuse")
-    words = [str(medfuse), "register", str(folder / "T1.nii.gz"), str(folder / f"{name}.nii.gz"),
-             "--out", str(out), "--no-page"]  # fmt: skip
-    return measured(words)
+    words = [str(medfuse), "register", fixed, moving, "--out", str(out)]
+    return words if page else [*words, "--no-page"]
 
 
 def _greedy(python: str, folder: Path, name: str) -> tuple[float, float]:

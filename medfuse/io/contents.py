@@ -19,6 +19,7 @@ from medfuse.volume import Array32, ArrayU16
 _FILLABLE = 0.01  # of all voxels
 _EXACT = 2**24  # float32 holds every whole number up to here
 _MOST = 2**16 - 1
+_UNITS = {"CT": ("HU",), "PET": ("SUVbw", "Bq/ml")}  # what a file may say
 
 
 def as_values(image: Image, modality: Modality, path: Path) -> tuple[Array32, list[Repair]]:
@@ -35,6 +36,17 @@ def as_values(image: Image, modality: Modality, path: Path) -> tuple[Array32, li
         return _filled(array, modality, path)
     _check_range(float(low), float(high), path)
     return array.astype(np.float32, copy=False), []
+
+
+def unit_of(image: Image, modality: Modality) -> str:
+    """Return the unit of a file's values: a PET that does not say it is in an unknown one.
+
+    A CT that does not say it is in HU, as CT files are; a word that cannot be is unknown.
+    """
+    legal = _UNITS.get(modality.name)
+    if legal is None or (image.unit is None and modality.name == "CT"):
+        return modality.unit
+    return image.unit if image.unit in legal else "unknown"
 
 
 def as_labels(image: Image, path: Path) -> ArrayU16:

@@ -88,8 +88,8 @@ def layout(header: Header) -> Layout:
 def stored_frame(header: Header, index: int) -> tuple[Pixels, Mask | None]:
     """Return frame ``index`` of a file as stored integers (H, W), and which are padding.
 
-    ``header`` must hold the pixels. Raises ``DicomError``: there are none (D12), they are cut
-    (D13), no installed plugin decodes them (D15).
+    ``header`` must hold the pixels. Raises ``DicomError``: there are none (D12), they are cut or
+    far too many (D13), no installed plugin decodes them (D15).
     """
     shape = layout(header)
     if "PixelData" not in header.dataset:
@@ -116,6 +116,14 @@ def _native(header: Header, index: int, shape: Layout, order: str) -> Pixels:
             hint="copy the file again from where it came",
             id="D13",
         )
+    # some writers add a line; what is longer was made for other Rows or Columns
+    if len(data) > needed + 1 + shape.columns * max(shape.allocated // 8, 1):
+        raise DicomError(
+            f"holds {len(data)} bytes of pixels, where its header declares {needed}",
+            where=header.where,
+            hint="export the file again",
+            id="D13",
+        )
     if shape.allocated == 1:
         first = index * pixels
         bits = np.unpackbits(
@@ -124,8 +132,15 @@ def _native(header: Header, index: int, shape: Layout, order: str) -> Pixels:
         )
         return bits[first % 8 : first % 8 + pixels].reshape(shape.rows, shape.columns)
     kind = np.dtype(f"{order}u{shape.allocated // 8}")
+    if shape.allocated == 8 and order == ">" and header.dataset["PixelData"].VR == "OW":
+        data = _swapped(data)
     frame = np.frombuffer(data, kind, pixels, index * pixels * kind.itemsize)
     return frame.reshape(shape.rows, shape.columns)  # (H, W)
+
+
+def _swapped(data: bytes) -> bytes:
+    """Return bytes that were written as big-endian words of two in their own order."""
+    return np.frombuffer(data, np.dtype(">u2"), len(data) // 2).astype("<u2").tobytes()
 
 
 def _meant(raw: Pixels, shape: Layout) -> Pixels:

@@ -17,6 +17,8 @@ from medfuse.geometry import Array64
 from medfuse.io.dicom_header import Header
 
 SPACING_MM = (0.01, 50.0)  # what a distance between voxels can be
+_FARTHEST_MM = 1e5
+_LARGEST = 1e30  # of a slope or intercept: beyond, values leave float32
 _LOOSE, _EXACT = 0.02, 1e-5  # how far cosines may be off, and from where on they are mended
 
 Moment = tuple[float, str, tuple[float, ...]]
@@ -28,7 +30,8 @@ class Plane:
 
     ``rows`` and ``columns`` are the unit vectors along which the column and the row index grow
     (DICOM's first and second cosine), ``spacing`` the distance between rows and between columns,
-    value = slope * stored + intercept. ``stack`` is the StackID, ``moment`` sorts time points.
+    value = slope * stored + intercept; ``measure`` is the RescaleType that they lead to, None where
+    slope or intercept is missing. ``stack`` is the StackID, ``moment`` sorts time points.
     """
 
     header: Header
@@ -41,6 +44,7 @@ class Plane:
     thickness: float | None
     slope: float
     intercept: float
+    measure: str | None
     stack: str
     moment: Moment
 
@@ -54,8 +58,9 @@ class Plane:
 def planes_of(header: Header) -> list[Plane]:
     """Return the planes of one file.
 
-    Raises ``DicomError``: no position (D10, D11), no or absurd spacing (D35-D37), orientation
-    that is none (D38), slope zero (D18), frames without a place (D22).
+    Raises ``DicomError``: no position or an absurd one (D10, D11), no or absurd spacing (D35-D37),
+    orientation that is none (D38), slope zero (D18), a table in place of a rescale (D48), frames
+    without a place (D22).
     """
     count = header.integer("NumberOfFrames", 1)
     frames = header.items("PerFrameFunctionalGroupsSequence")
@@ -116,13 +121,20 @@ def _plane(
             hint="export the series again with its geometry",
             id="D11" if nothing else "D10",
         )
+    if max(map(abs, place)) > _FARTHEST_MM:
+        raise DicomError(
+            f"ImagePositionPatient lies {max(map(abs, place)):.3g} mm away, where no patient is",
+            where=header.where,
+            hint="export the series again with its geometry",
+            id="D10",
+        )
     shape = header.integer("Rows"), header.integer("Columns")
     if min(shape) < 1:
         what = f"declares {shape[0]} rows of {shape[1]} pixels"
         raise DicomError(what, where=header.where, id="D43")
     rows, columns = _axes(header, np.array(cosines))
     measures = group("PixelMeasuresSequence")
-    slope, intercept = _rescale(header, group("PixelValueTransformationSequence"))
+    slope, intercept, measure = _rescale(header, group("PixelValueTransformationSequence"))
     return Plane(
         header,
         frame,
@@ -134,6 +146,7 @@ def _plane(
         measures.number("SpacingBetweenSlices") or measures.number("SliceThickness"),
         slope,
         intercept,
+        measure,
         stack,
         moment,
     )
@@ -171,13 +184,22 @@ def _spacing(header: Header, found: tuple[float, ...]) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def _rescale(header: Header, group: Header) -> tuple[float, float]:
-    slope, intercept = group.number("RescaleSlope"), group.number("RescaleIntercept")
-    if slope == 0:
+def _rescale(header: Header, group: Header) -> tuple[float, float, str | None]:
+    if "ModalityLUTSequence" in header:
         raise DicomError(
-            "RescaleSlope is 0: the values are lost",
+            "a table (ModalityLUTSequence) says what its stored numbers mean, which is not read",
+            where=header.where,
+            hint="export the series with RescaleSlope and RescaleIntercept",
+            id="D48",
+        )
+    slope, intercept = group.number("RescaleSlope"), group.number("RescaleIntercept")
+    if slope == 0 or max(abs(slope or 0), abs(intercept or 0)) > _LARGEST:
+        raise DicomError(
+            f"RescaleSlope is {slope or 0:.3g}, RescaleIntercept {intercept or 0:.3g}: the values "
+            "are lost",
             where=header.where,
             hint="export the series again",
             id="D18",
         )
-    return 1.0 if slope is None else slope, intercept or 0.0
+    said = None if slope is None or intercept is None else group.text("RescaleType").upper()
+    return 1.0 if slope is None else slope, intercept or 0.0, said

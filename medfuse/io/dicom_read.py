@@ -10,34 +10,22 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from pathlib import Path
 
 from medfuse.errors import DicomError, Repair, UsageError
-from medfuse.io import files
-from medfuse.io.dicom_header import Header, is_dicom_head
+from medfuse.io.dicom_header import Header
 from medfuse.io.dicom_scan import Scan, SeriesInfo, list_series, scan, series_number
-from medfuse.io.dicom_series import kind_of, lay_out, modality_of
+from medfuse.io.dicom_series import kind_of, lay_out, modality_of, word_of
 from medfuse.io.dicom_stack import volume_index
 from medfuse.io.dicom_values import values_of
 from medfuse.modality import Modality
 from medfuse.modality import modality as named
 from medfuse.volume import Source, Volume
 
-__all__ = ["SeriesInfo", "is_dicom", "list_series", "read_series"]
-
-
-def is_dicom(what: str | os.PathLike[str] | bytes) -> bool:
-    """Tell whether a file, its first 132 bytes, or any file in or below a folder is DICOM."""
-    if isinstance(what, bytes):
-        return is_dicom_head(what)
-    path = Path(what)
-    if path.is_file():
-        return os.access(path, os.R_OK) and is_dicom_head(files.head(path, 132))
-    return any(is_dicom(entry) for entry in sorted(path.rglob("*")) if entry.is_file())
+__all__ = ["SeriesInfo", "left_out", "list_series", "read_series", "scan"]
 
 
 def read_series(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Scan,
     *,
     series: str | None = None,
     volume: int | str | None = None,
@@ -47,24 +35,26 @@ def read_series(
 ) -> Volume:
     """Return one series of a folder (and its sub-folders), or one file, as a volume.
 
-    ``series`` picks one of several by its SeriesInstanceUID (or SeriesNumber), ``volume`` a time
-    point from 0 on, ``stack`` the StackID of a multi-frame file, ``gaps="ok"`` interpolates over
-    uneven distances, ``modality`` overrides what the header says. The array is (slice, row,
-    column), slices sorted by position along their normal. Raises ``DicomError``, or ``InputError``
-    where there is nothing to read; the ids are explained in ``docs/errors.md``.
+    A folder may be given as its ``scan``, when several series of it are read. ``series`` picks one
+    of several by its SeriesInstanceUID (or SeriesNumber), ``volume`` a time point from 0 on,
+    ``stack`` the StackID of a multi-frame file, ``gaps="ok"`` interpolates over uneven distances,
+    ``modality`` overrides what the header says. The array is (slice, row, column), slices sorted by
+    position along their normal. Raises ``DicomError``, or ``InputError`` where there is nothing to
+    read; the ids are explained in ``docs/errors.md``.
     """
     if gaps not in (None, "ok"):
         raise UsageError(f"gaps={gaps} is not understood", hint="write gaps=ok")
     point = volume_index(volume)
     found = scan(path)
+    where = found.root if isinstance(path, Scan) else path
     headers, repairs = _chosen(found, series)
-    notes = _notes(found) if series is None else []
-    arranged = lay_out(headers, where=path, volume=point, stack=stack, gaps=gaps == "ok")
+    notes = _notes(found) if series is None else []  # of a study they may be scans themselves
+    arranged = lay_out(headers, where=where, volume=point, stack=stack, gaps=gaps == "ok")
     kind = named(modality) if isinstance(modality, str) else modality or modality_of(headers[0])
-    values = values_of(arranged, kind, where=path)
+    values = values_of(arranged, kind, where=where)
     repairs += [*arranged.repairs, *values.repairs]
     source = Source(
-        str(path),
+        str(where),
         values.sha256,
         headers[0].text("SeriesInstanceUID") or None,
         tuple(plane.header.text("SOPInstanceUID") for plane in arranged.planes),
@@ -88,9 +78,10 @@ def _chosen(found: Scan, series: str | None) -> tuple[list[Header], list[Repair]
     if found.irregular:
         what = f"{found.irregular} pipes, devices or links to nothing were left out"
         repairs.append(Repair(what, id="D41"))
+    if found.links:
+        repairs.append(Repair(f"{found.links} links to folders were not followed", id="D41"))
     images = found.of_kind("image")
-    others = Counter(kind_of(header) for headers in found.series.values() for header in headers)
-    others.pop("image", None)
+    others = found.others()
     if not images:
         raise _no_image(found, others)
     if series is not None:
@@ -102,11 +93,15 @@ def _chosen(found: Scan, series: str | None) -> tuple[list[Header], list[Repair]
             hint="choose one with :series=UID (medfuse inspect shows them)",
             id="D1",
         )
-    if others:
-        repairs.append(
-            Repair(f"objects that are no image were left out: {_kinds(others)}", id="D45")
-        )
+    repairs += left_out(others)
     return next(iter(images.values())), repairs
+
+
+def left_out(others: Counter[str]) -> list[Repair]:
+    """Say which objects beside the images of a folder were left out, by their kinds (D45)."""
+    if not others:
+        return []
+    return [Repair(f"objects that are no image were left out: {_kinds(others)}", id="D45")]
 
 
 def _no_image(found: Scan, others: Counter[str]) -> DicomError:
@@ -128,7 +123,7 @@ def _listed(images: dict[str, list[Header]]) -> str:
     for headers in images.values():
         number = series_number(headers[0])
         said = "without number" if number is None else f"number {number}"
-        kind = headers[0].text("Modality").upper()
+        kind = word_of(headers[0])
         entries.append((number or 0, f"{said} ({kind}, {len(headers)} files)"))
     return ", ".join(text for _, text in sorted(entries))
 

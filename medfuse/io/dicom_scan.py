@@ -7,14 +7,23 @@ DICOMDIR is ignored, pipes and devices are never opened.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from medfuse.errors import DicomError, InputError
 from medfuse.io import files
 from medfuse.io.dicom_header import Header, is_dicom_head, no_pixels, read_header
-from medfuse.io.dicom_series import kind_of, lay_out, modality_of, patient_key, same_patient
+from medfuse.io.dicom_series import (
+    kind_of,
+    lay_out,
+    modality_of,
+    patient_key,
+    same_patient,
+    word_of,
+)
+from medfuse.io.folders import files_below
 
 _SUFFIXES = {".dcm", ".ima", ".dicom"}
 
@@ -44,17 +53,25 @@ class SeriesInfo:
 class Scan:
     """The DICOM files under ``root``, by SeriesInstanceUID, in the order of their names.
 
-    ``foreign`` counts files that are no DICOM, ``irregular`` what is no regular file.
+    ``foreign`` counts files that are no DICOM, ``irregular`` what is no regular file, ``links``
+    the links to folders, which are not entered.
     """
 
     root: Path
     series: dict[str, list[Header]]
     foreign: int = 0
     irregular: int = 0
+    links: int = 0
 
     def of_kind(self, kind: str) -> dict[str, list[Header]]:
         """Return the series that hold objects of one kind, and these objects."""
         return {uid: headers for (uid, found), headers in self.parts().items() if found == kind}
+
+    def others(self) -> Counter[str]:
+        """Count the objects that are no image by their kind."""
+        kinds = Counter(kind_of(header) for found in self.series.values() for header in found)
+        kinds.pop("image", None)
+        return kinds
 
     def parts(self) -> dict[tuple[str, str], list[Header]]:
         """Return the files by SeriesInstanceUID and kind: a series should be of one, but is not."""
@@ -65,7 +82,7 @@ class Scan:
         return parts
 
 
-def list_series(path: str | os.PathLike[str]) -> tuple[SeriesInfo, ...]:
+def list_series(path: str | os.PathLike[str] | Scan) -> tuple[SeriesInfo, ...]:
     """Return the series of a folder (and its sub-folders) or of one file, by series number.
 
     Raises ``InputError`` where nothing there is DICOM or a file is damaged.
@@ -94,7 +111,7 @@ def _info(uid: str, kind: str, headers: Sequence[Header], patient: int, root: Pa
     return SeriesInfo(
         uid,
         series_number(first),
-        first.text("Modality").upper(),
+        word_of(first),
         modality_of(first).name if kind == "image" else "",
         len(headers),
         kind,
@@ -110,19 +127,24 @@ def series_number(header: Header) -> int | None:
     return int(text) if text.lstrip("+-").isdigit() else None
 
 
-def scan(path: str | os.PathLike[str]) -> Scan:
+def scan(path: str | os.PathLike[str] | Scan) -> Scan:
     """Return the headers of all DICOM files at ``path``, a folder or one file.
 
-    Raises ``InputError``: there is nothing (N40), no DICOM (D44), a file that cannot be read, is
-    empty (N43) or is named as DICOM but is none (D44); ``DicomError`` for one that is damaged
-    (D46), cut (D13) or without its pixels (D12).
+    A folder that was scanned already is not scanned again.
+
+    Raises ``InputError``: there is nothing (N40), no DICOM (D44), a file or folder that may not be
+    read (N44), a file that is empty (N43) or is named as DICOM but is none (D44); ``DicomError``
+    for one that is damaged (D46), cut (D13) or without its pixels (D12).
     """
+    if isinstance(path, Scan):
+        return path
     root = Path(path)
-    if not root.is_dir():
+    if not files.is_folder(root):
         return _scan_file(root)
     series: dict[str, list[Header]] = {}
     foreign = irregular = 0
-    for entry in _walk(root):
+    entries, links = files_below(root)
+    for entry in entries:
         if not entry.is_file():  # a pipe would hang whoever opens it
             irregular += 1
         elif entry.name.upper() == "DICOMDIR":
@@ -140,7 +162,7 @@ def scan(path: str | os.PathLike[str]) -> Scan:
             hint="name the folder that holds the series",
             id="D44",
         )
-    return Scan(root, series, foreign, irregular)
+    return Scan(root, series, foreign, irregular, links)
 
 
 def _scan_file(path: Path) -> Scan:
@@ -162,13 +184,6 @@ def _header(path: Path) -> Header:
     if not header.pixels_follow and kind_of(header) == "image":
         raise no_pixels(path)
     return header
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    for folder, below, names in os.walk(root):
-        below.sort()
-        for name in sorted(names):
-            yield Path(folder, name)
 
 
 def _is_ours(path: Path) -> bool:

@@ -12,20 +12,19 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from medfuse.errors import DicomError, Repair
+from medfuse.errors import DicomError, Repair, ResourceError
 from medfuse.geometry import Geometry
 from medfuse.io.dicom_header import Header, read_pixels
 from medfuse.io.dicom_pixels import stored_frame
 from medfuse.io.dicom_planes import Plane, planes_of
-from medfuse.io.dicom_scan import scan
+from medfuse.io.dicom_scan import Scan, scan, series_number
 from medfuse.io.dicom_series import kind_of
 from medfuse.io.dicom_stack import grid_of
-from medfuse.volume import LabelMap
+from medfuse.volume import ArrayU16, LabelMap
 
 Mask = npt.NDArray[np.bool_]
 
@@ -57,19 +56,21 @@ class _Frames:
                 yield segment, depth, stored_frame(pixels, plane.frame)[0] > 0
 
 
-def list_segments(path: str | os.PathLike[str], *, series: str | None = None) -> Mapping[int, str]:
+def list_segments(
+    path: str | os.PathLike[str] | Scan, *, series: str | None = None
+) -> Mapping[int, str]:
     """Return the number and label of each segment of a SEG file (or the folder that holds one).
 
-    ``series`` picks one of several in a folder by its SeriesInstanceUID.
+    ``series`` picks one of several in a folder by its SeriesInstanceUID or SeriesNumber.
     """
-    return _names(_only(Path(path), series))
+    return _names(_only(scan(path), series))
 
 
 def overlapping_segments(
-    path: str | os.PathLike[str], *, series: str | None = None
+    path: str | os.PathLike[str] | Scan, *, series: str | None = None
 ) -> tuple[tuple[int, int], ...]:
     """Return the pairs of segments of a SEG that share voxels, smaller number first."""
-    frames = _frames(_only(Path(path), series))
+    frames = _frames(_only(scan(path), series))
     pairs: set[tuple[int, int]] = set()
     seen: dict[int, list[tuple[int, Mask]]] = {}
     for segment, depth, mask in frames.masks():
@@ -81,7 +82,10 @@ def overlapping_segments(
 
 
 def read_segmentation(
-    path: str | os.PathLike[str], *, segment: int | None = None, series: str | None = None
+    path: str | os.PathLike[str] | Scan,
+    *,
+    segment: int | None = None,
+    series: str | None = None,
 ) -> LabelMap:
     """Return the segments of a SEG file (or the folder that holds one) as a label map.
 
@@ -90,11 +94,13 @@ def read_segmentation(
     there (D45), several (D1), planes on no common grid (D6, D7, D23), segments that overlap while
     none is chosen (D47).
     """
-    frames = _frames(_only(Path(path), series))
+    found = scan(path)
+    path = found.root if isinstance(path, Scan) else path
+    frames = _frames(_only(found, series))
     if segment is not None and segment not in frames.names:
         listed = ", ".join(map(str, frames.names))
         raise DicomError(f"has no segment {segment}; there are: {listed}", where=path, id="D47")
-    array = np.zeros(frames.geometry.shape, dtype=np.uint16)
+    array = _room(frames.geometry.shape, path)
     for number, depth, mask in frames.masks():
         if segment is None:
             taken = array[depth][mask]
@@ -109,6 +115,14 @@ def read_segmentation(
     return LabelMap(array, frames.geometry, names)
 
 
+def _room(shape: tuple[int, int, int], where: object) -> ArrayU16:
+    try:
+        return np.zeros(shape, dtype=np.uint16)
+    except MemoryError:
+        what = f"{shape[0]} slices of {shape[1]} x {shape[2]} pixels do not fit into memory"
+        raise ResourceError(what, where=where) from None
+
+
 def _overlap(one: int, other: int, names: Mapping[int, str], where: object) -> DicomError:
     pair = " and ".join(f"{n} ({names.get(n, '')})" for n in sorted((one, other)))
     return DicomError(
@@ -119,11 +133,11 @@ def _overlap(one: int, other: int, names: Mapping[int, str], where: object) -> D
     )
 
 
-def _only(path: Path, series: str | None) -> Header:
+def _only(found: Scan, series: str | None) -> Header:
     """Return the header of the one SEG object that is meant."""
-    found = scan(path)
-    chosen = {uid: seg for uid, seg in found.of_kind("SEG").items() if series in (None, uid)}
-    objects = [header for headers in chosen.values() for header in headers]
+    path, segs = found.root, found.of_kind("SEG")
+    chosen = [segs[series]] if series in segs else _numbered(segs, series)
+    objects = [header for headers in chosen for header in headers]
     if len(objects) == 1:
         return objects[0]
     if objects:
@@ -141,6 +155,10 @@ def _only(path: Path, series: str | None) -> Header:
         hint="labels are read from DICOM SEG, NIfTI, NRRD or MHA",
         id="D45",
     )
+
+
+def _numbered(segs: Mapping[str, list[Header]], series: str | None) -> list[list[Header]]:
+    return [seg for seg in segs.values() if series in (None, str(series_number(seg[0])))]
 
 
 def _names(header: Header) -> dict[int, str]:

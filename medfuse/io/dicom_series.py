@@ -9,7 +9,7 @@ from medfuse.errors import DicomError, Repair
 from medfuse.io.dicom_header import Header, no_pixels, read_pixels
 from medfuse.io.dicom_planes import planes_of
 from medfuse.io.dicom_stack import Arranged, arrange, without_localizers
-from medfuse.modality import MODALITIES, Modality, modality_from_name
+from medfuse.modality import MODALITIES, Modality, denies_agent, modality_from_name
 
 _DIRECT = {"CT": "CT", "PT": "PET"}
 _CONTRASTS = {"T1": "T1", "T2": "T2", "PROTON_DENSITY": "PD", "FLUID_ATTENUATED": "FLAIR"}
@@ -17,22 +17,30 @@ _NO_IMAGE = """
 RTSTRUCT RTPLAN RTRECORD RTIMAGE RTDOSE RTINTENT RTSEGANN SEG SR KO PR REG FID RWV PLAN DOC AU ECG
 EEG HD ASMT ANN M3D STAIN SMR OAM OPV VA LEN KER SRF TEXTUREMAP XAPROTOCOL
 """
+_IMAGES = {"CT", "MR", "PT", "NM", "US", "CR", "DX", "DR", "MG", "XA", "RF", "OT", "SC", "IO", "OP"}
 _NO_AGENT = {"", "no", "none", "n", "nil", "without"}
 
 
 def kind_of(header: Header) -> str:
     """Return ``"image"``, or the DICOM modality of what is none (``"SEG"``, ``"RTSTRUCT"``)."""
-    word = header.text("Modality").upper()
+    word = word_of(header)
     if word in _NO_IMAGE.split() or "SegmentSequence" in header:
         return word or "SEG"
     return "image" if "Rows" in header or header.is_scan else word or "unknown"
+
+
+def word_of(header: Header) -> str:
+    """Return DICOM's word for the modality; any other text in its place is ``"unknown"``."""
+    word = header.text("Modality").upper()
+    return word if not word or word in _IMAGES or word in _NO_IMAGE.split() else "unknown"
 
 
 def modality_of(header: Header) -> Modality:
     """Return the modality by DICOM's word, an MR contrast by the words of its description.
 
     The description is searched, never kept. Without a word for it, an MR is ``MR`` (an enhanced
-    file may declare its AcquisitionContrast); a T1 with a contrast agent is ``T1CE``.
+    file may declare its AcquisitionContrast); a T1 with a contrast agent is ``T1CE``, unless its
+    description denies the agent: the tag is often filled for all series of a study.
     """
     word = header.text("Modality").upper()
     if word in _DIRECT:
@@ -40,14 +48,15 @@ def modality_of(header: Header) -> Modality:
     if word != "MR":
         return MODALITIES["OTHER"]
     found = MODALITIES["MR"]
-    for text in (header.words("SeriesDescription"), header.words("ProtocolName")):
+    said = header.words("SeriesDescription"), header.words("ProtocolName")
+    for text in said:
         named = modality_from_name(text)
         if named.is_mr and found.name == "MR":
             found = named
     if found.name == "MR":
         found = MODALITIES[_CONTRASTS.get(header.text("AcquisitionContrast"), "MR")]
     agent = header.text("ContrastBolusAgent").lower()
-    if found.name == "T1" and agent not in _NO_AGENT:
+    if found.name == "T1" and agent not in _NO_AGENT and not any(map(denies_agent, said)):
         return MODALITIES["T1CE"]
     return found
 

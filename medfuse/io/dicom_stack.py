@@ -16,6 +16,7 @@ from medfuse.errors import DicomError, Repair, UsageError
 from medfuse.geometry import Array64, Geometry
 from medfuse.io.dicom_header import Header
 from medfuse.io.dicom_planes import SPACING_MM, Plane
+from medfuse.io.files import MAX_VOXELS
 
 _SAME_PLACE_MM = 0.01
 _SIDEWAYS_MM = 0.1  # a slice may lie so far off the line through all
@@ -24,6 +25,7 @@ _STRAIGHT_MM, _STRAIGHT_DEGREES = 0.01, 0.5  # what leaves its normal by less is
 _SAME_COSINE = 1e-3
 _DOMINANT = 0.75  # so many of the slices must agree before the rest counts as strays
 _TILT_DEGREES = 30.0
+_MOST_SLICES = 65535
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ def arrange(
     ``volume`` picks a time point (from 0), ``stack`` one StackID, ``gaps`` allows slices at uneven
     distances. Raises ``DicomError``: several stacks (D22), no common orientation (D23) or size
     (D24), positions taken twice (D4) or by several time points (D39), gaps (D3, D6), tilt over 30
-    degrees (D7).
+    degrees (D7), distances that cannot be (D36), more voxels than fit (D43).
     """
     repairs: list[Repair] = []
     kept = _one_stack(planes, stack, where)
@@ -63,10 +65,10 @@ def arrange(
     if len(kept) == 1:
         return _single(kept[0], repairs)
     along = np.array([plane.position @ kept[0].normal for plane in kept])
-    at = _steps(along, gaps, where, repairs)
-    step, origin = _line(kept, along, where, repairs)
+    at = _steps(along, kept[0].shape, gaps, where, repairs)
+    way, origin = _line(kept, along, where, repairs)
     count = len(kept) if at is None else len(at)
-    geometry = _grid(kept[0], count, step / (count - 1), origin)
+    geometry = _grid(kept[0], count, way / (count - 1), origin, where)
     return Arranged(tuple(kept), geometry, tuple(repairs), at)
 
 
@@ -161,6 +163,15 @@ def _one_moment(planes: list[Plane], volume: int | None, where: object) -> list[
     counts = {len(place) for place in places}
     if counts == {1} and volume in (None, 0):
         return ordered
+    full = [len(place) for place in places].count(max(counts))
+    if len(counts) > 1 and len(places) > 2 and full > len(places) / 2:
+        raise DicomError(
+            f"{len(places) - full} of {len(places)} positions lack slices of the {max(counts)} "
+            "volumes (time points or echoes) that the others have",
+            where=where,
+            hint="find the missing files",
+            id="D39",
+        )
     if len(counts) > 1 or (len(places) == 1 and volume is None):
         busy = next(k for k, place in enumerate(places) if len(place) > 1)
         raise DicomError(
@@ -182,7 +193,9 @@ def _one_moment(planes: list[Plane], volume: int | None, where: object) -> list[
     return [sorted(place, key=lambda plane: plane.moment)[volume] for place in places]
 
 
-def _steps(along: Array64, gaps: bool, where: object, repairs: list[Repair]) -> Array64 | None:
+def _steps(
+    along: Array64, shape: tuple[int, int], gaps: bool, where: object, repairs: list[Repair]
+) -> Array64 | None:
     """Check that the slices are evenly spaced; return where to interpolate if they need not be."""
     steps = np.diff(along)
     usual = float(np.median(steps))
@@ -204,6 +217,7 @@ def _steps(along: Array64, gaps: bool, where: object, repairs: list[Repair]) -> 
             id="D3" if missing else "D6",
         )
     count = int(whole.sum() if missing else np.round((along[-1] - along[0]) / usual)) + 1
+    _check_count(shape, count, where)
     repairs.append(
         Repair(
             f"{len(along)} slices at uneven distances ({steps.min():.4g} to {steps.max():.4g} mm) "
@@ -284,8 +298,9 @@ def grid_of(
     if not _whole(places, step):
         raise DicomError("the frames lie at uneven distances", where=where, id="D6")
     count = int(np.round((places[-1] - places[0]) / step))
+    _check_count(ends[0].shape, count + 1, where)
     way, origin = _line(ends, places, where, repairs)
-    geometry = _grid(ends[0], count + 1, way / count, origin)
+    geometry = _grid(ends[0], count + 1, way / count, origin, where)
     part = (along - places[0]) / (places[-1] - places[0])
     depths = [int(depth) for depth in np.round(part * count)]
     return geometry, depths, tuple(repairs)
@@ -307,11 +322,32 @@ def _single(plane: Plane, repairs: Iterable[Repair]) -> Arranged:
     depth = thickness if known and thickness is not None else 1.0
     said = f"{depth:g} mm, as its header says" if known else "1 mm, as its header does not say"
     repair = Repair(f"there is one slice only; its thickness is taken as {said}", id="D40")
-    geometry = _grid(plane, 1, plane.normal * depth, plane.position)
+    geometry = _grid(plane, 1, plane.normal * depth, plane.position, None)
     return Arranged((plane,), geometry, (*repairs, repair))
 
 
-def _grid(plane: Plane, count: int, step: Array64, origin: Array64) -> Geometry:
+def _check_count(shape: tuple[int, int], count: int, where: object) -> None:
+    """Refuse a grid that a few slices, far apart, would blow up (D43)."""
+    rows, columns = shape
+    if count > _MOST_SLICES or count * rows * columns > MAX_VOXELS:
+        raise DicomError(
+            f"its slices lie so that a grid through them has {count} of {rows} x {columns} pixels",
+            where=where,
+            hint="export the series again with its geometry",
+            id="D43",
+        )
+
+
+def _grid(plane: Plane, count: int, step: Array64, origin: Array64, where: object) -> Geometry:
+    apart = float(np.linalg.norm(step))
+    if not SPACING_MM[0] <= apart <= SPACING_MM[1]:
+        raise DicomError(
+            f"its slices lie {apart:.4g} mm apart, which is outside {SPACING_MM[0]:g} to "
+            f"{SPACING_MM[1]:g} mm",
+            where=where,
+            hint="export the series again with its geometry",
+            id="D36",
+        )
     matrix = np.eye(4)
     matrix[:3, 0] = step
     matrix[:3, 1] = plane.columns * plane.spacing[0]

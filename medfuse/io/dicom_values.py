@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from medfuse.modality import Modality
 from medfuse.volume import Array32
 
 _CT_HU = (-2000.0, 20000.0)  # beyond, an inverted CT was meant to be turned
+_HOUNSFIELD = {"", "HU", "HU_MOD"}  # a CT that does not name its RescaleType means HU
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,21 +37,23 @@ class Values:
 def values_of(arranged: Arranged, kind: Modality, *, where: object) -> Values:
     """Return the values of the planes in order, calibrated.
 
-    CT in HU, PET in SUVbw (or in stored units with a D19 repair), the rest as rescaled; padding
-    becomes the air of ``kind``. Raises ``DicomError`` for pixels that are missing, cut or cannot
-    be decoded, and what ``uptake`` raises.
+    CT in HU (or in an unknown unit with a D48 repair), PET in SUVbw (or in stored units with a D19
+    repair), the rest as rescaled; padding becomes the air of ``kind``. Raises ``DicomError`` for
+    CT or PET of which some slices lack their rescale (D48), for pixels that are missing, cut or
+    cannot be decoded, and what ``uptake`` raises.
     """
     filled = _Filling(arranged, kind.air, where)
     array, repairs = filled.array, filled.repairs(kind.air)
     word = arranged.planes[0].header.text("Modality").upper()
-    unit = "HU" if word == "CT" else "a.u."
-    if word == "CT" and filled.inverted:
+    unit, said = _unit(word, arranged.planes, where)
+    repairs += said
+    if unit == "HU" and filled.inverted:
         _check_hu(array, where)
     if word == "PT":
         unit, said = _to_uptake(array, arranged, where)
         repairs += said
     if arranged.at is not None:
-        array = _interpolated(array, arranged.at)
+        array = _interpolated(array, arranged.at, where)
     return Values(array, unit, filled.digest.hexdigest(), tuple(repairs))
 
 
@@ -117,6 +121,24 @@ def _room(depth: int, rows: int, columns: int, where: object) -> Array32:
         raise ResourceError(f"{what} do not fit into memory", where=where) from None
 
 
+def _unit(word: str, planes: Sequence[Plane], where: object) -> tuple[str, list[Repair]]:
+    """Return the unit of the rescaled values by DICOM's ``word`` for the modality."""
+    lacking = sum(plane.measure is None for plane in planes)
+    if word in {"CT", "PT"} and 0 < lacking < len(planes):
+        raise DicomError(
+            f"{lacking} of {len(planes)} slices lack RescaleSlope or RescaleIntercept",
+            where=where,
+            hint="export the series again",
+            id="D48",
+        )
+    if word != "CT":
+        return "a.u.", []
+    if all(plane.measure in _HOUNSFIELD for plane in planes):
+        return "HU", []
+    why = "RescaleSlope or RescaleIntercept is missing" if lacking else "its RescaleType is not HU"
+    return "unknown", [Repair(f"the values of the CT are in an unknown unit: {why}", id="D48")]
+
+
 def _check_hu(array: Array32, where: object) -> None:
     low, high = float(array.min()), float(array.max())
     if low < _CT_HU[0] or high > _CT_HU[1]:
@@ -140,9 +162,9 @@ def _to_uptake(array: Array32, arranged: Arranged, where: object) -> tuple[str, 
     return scale.unit, [Repair(what, id="D19")]
 
 
-def _interpolated(array: Array32, at: Array64) -> Array32:
+def _interpolated(array: Array32, at: Array64, where: object) -> Array32:
     """Return slices at fractional places ``at`` among the slices of ``array``, linearly."""
-    made = np.empty((len(at), *array.shape[1:]), dtype=np.float32)
+    made = _room(len(at), array.shape[1], array.shape[2], where)
     for d, place in enumerate(at):
         low = min(int(place), len(array) - 1)
         high = min(low + 1, len(array) - 1)

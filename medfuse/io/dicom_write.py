@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ _WEIGHT_KG = 72.5
 _DOSE_BQ = 3.7e8
 _HALF_LIFE_S = 6586.2  # fluorine-18
 _INJECTED, _DELAY_S = "20240102091500", 3600.0
+_MOST = 65535  # what 16 bits hold
 _CLASSES = {
     "CT": CTImageStorage,
     "MR": MRImageStorage,
@@ -77,7 +79,11 @@ def write_series(
     except OSError as error:
         raise OutputError(f"cannot be made ({error.strerror})", where=home, id="S5") from None
     for index, dataset in enumerate(slices):
-        files.write_file(home / f"IM{index + 1:04d}.dcm", partial(_save, dataset))
+        path = home / f"IM{index + 1:04d}.dcm"
+        payload = _encoded(dataset)
+        files.write_file(
+            path, partial(_save, payload), check=partial(_check, payload=payload, path=path)
+        )
     return home
 
 
@@ -197,10 +203,11 @@ def _pixels(made: Dataset, plane: npt.NDArray[np.float32], kind: str) -> None:
         left = _DOSE_BQ * 2 ** (-_DELAY_S / _HALF_LIFE_S)
         values *= left / (_WEIGHT_KG * 1000)  # SUVbw to Bq/ml
     low, high = float(values.min()), float(values.max())
-    whole = kind != "PT" and bool((values == np.rint(values)).all()) and high - low < 2**15
+    whole = kind != "PT" and bool((values == np.rint(values)).all())
     intercept = min(-1024.0, low) if kind == "CT" else min(0.0, low)
-    slope = 1.0 if whole else float(_ds(max(high - intercept, 1e-6) / 65535))
-    stored = np.clip(np.rint((values - intercept) / slope), 0, 65535).astype("<u2")
+    whole = whole and high - intercept <= _MOST
+    slope = 1.0 if whole else float(_ds(max(high - intercept, 1e-6) / _MOST))
+    stored = np.clip(np.rint((values - intercept) / slope), 0, _MOST).astype("<u2")
     made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
     made.Rows, made.Columns = plane.shape
     made.BitsAllocated = made.BitsStored = 16
@@ -228,5 +235,22 @@ def derived_uid(*words: str) -> str:
     return f"2.25.{int.from_bytes(digest, 'big')}"
 
 
-def _save(dataset: Dataset, path: Path) -> None:
-    pydicom.dcmwrite(path, dataset, enforce_file_format=True)
+def _encoded(dataset: Dataset) -> bytes:
+    made = BytesIO()
+    pydicom.dcmwrite(made, dataset, enforce_file_format=True)
+    return made.getvalue()
+
+
+def _save(payload: bytes, made: Path) -> None:
+    with made.open("wb") as stream:
+        stream.write(payload)
+
+
+def _check(made: Path, *, payload: bytes, path: Path) -> None:
+    if made.read_bytes() != payload:
+        raise OutputError(
+            "what was written reads differently",
+            where=path,
+            hint="check the disk, or write elsewhere",
+            id="S1",
+        )

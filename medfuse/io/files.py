@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import stat
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ GZIP = b"\x1f\x8b"
 MAX_VOXELS = 2**31
 _CHUNK = 1 << 22
 _PIECE = 1 << 16  # small: zlib copies what follows the end of a member
+_UMASK = threading.Lock()
 _AGAIN = "copy it again from where it came"
 
 
@@ -206,11 +208,13 @@ def write_file(
     suffix = "".join(target.suffixes[-2:])
     temporary = target.with_name(f".{os.getpid()}-{os.urandom(4).hex()}.part{suffix}")
     try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        # until it is whole it is its writer's alone
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         write(temporary)
         _sync(temporary)
         check(temporary)
-        temporary.replace(target)
+        temporary.chmod(0o666 & ~_umask())
+        _place(temporary, target, overwrite=overwrite)
         with contextlib.suppress(OSError):  # some file systems cannot sync a folder
             _sync(target.parent)
     except OSError as error:
@@ -256,12 +260,37 @@ def check_target(target: Path, *, inputs: Iterable[Path] = (), overwrite: bool =
                 "is one of the inputs", where=target, hint="choose another name", id="S4"
             )
     if target.exists() and not overwrite:
-        raise OutputError("exists already", where=target, hint="add --overwrite", id="S5")
+        raise _exists(target)
 
 
 def _put(made: Path, payload: bytes) -> None:
     with made.open("wb") as stream:
         stream.write(payload)
+
+
+def _umask() -> int:
+    with _UMASK:  # it can only be read by setting it
+        mask = os.umask(0o077)
+        os.umask(mask)
+    return mask
+
+
+def _place(made: Path, target: Path, *, overwrite: bool) -> None:
+    """Give a file its name; without ``overwrite``, only if nobody has taken it meanwhile."""
+    if not overwrite:
+        try:
+            os.link(made, target)
+        except FileExistsError:
+            raise _exists(target) from None
+        except OSError:  # a file system without links
+            check_target(target, overwrite=False)
+        else:
+            return  # the temporary name is taken away by our caller
+    made.replace(target)
+
+
+def _exists(target: Path) -> OutputError:
+    return OutputError("exists already", where=target, hint="add --overwrite", id="S5")
 
 
 def _sync(path: Path) -> None:
@@ -314,7 +343,7 @@ def _locked(name: Path) -> int:
             raise _failed(name, error) from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(handle)
             raise OutputError(
@@ -323,6 +352,9 @@ def _locked(name: Path) -> int:
                 hint="wait for it, or choose another folder",
                 id="S7",
             ) from None
+        except OSError as error:  # a file system without locks: whoever holds it cannot be told
+            os.close(handle)
+            raise _failed(name, error) from None
         # the run that held it may have taken the file away between our two calls
         with contextlib.suppress(OSError):
             if os.path.samestat(os.fstat(handle), name.stat()):

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from medfuse.errors import Repair
+from medfuse.errors import GeometryError, Repair
 from medfuse.geometry import Geometry
 from medfuse.modality import Modality
+
+_SHEAR_DEGREES = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,3 +40,15 @@ class Image:
     modality: Modality | None = None
     unit: str | None = None
     names: tuple[tuple[int, str], ...] = ()
+
+
+def check_shear(geometry: Geometry, where: object) -> None:
+    """Refuse a grid that is sheared by more than a writer's rounding explains (N10)."""
+    if geometry.shear_degrees > _SHEAR_DEGREES:
+        raise GeometryError(
+            f"the grid is sheared by {geometry.shear_degrees:.1f} degrees, more than "
+            f"{_SHEAR_DEGREES:g}",
+            where=where,
+            hint="resample it to a right-angled grid first",
+            id="N10",
+        )

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medfuse.errors import InputError, Repair
-from medfuse.io.files import is_folder
+from medfuse.io.folders import files_below
 from medfuse.io.locators import Locator, locate
 from medfuse.io.studies import holds_dicom, is_label_name
 from medfuse.io.volumes import (
     DICOM,
     SUFFIXES,
     PathLike,
+    check_options,
+    is_dicom_folder,
     read_labels,
     read_volume,
     recognise,
@@ -27,7 +29,7 @@ from medfuse.io.volumes import (
 from medfuse.volume import LabelMap, Volume
 
 if TYPE_CHECKING:
-    from medfuse.io.dicom_read import SeriesInfo
+    from medfuse.io.dicom_scan import Scan, SeriesInfo
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def inspect(path: PathLike | Locator) -> list[Found]:
     """
     located = path if isinstance(path, Locator) else _located(path)
     root = Path(os.path.abspath(located.path))  # noqa: PTH100 - a leading "~" is a name here
-    if not (is_folder(root) and suffix(root) is None):
+    if not is_dicom_folder(root):
         found = [_inspected(located, located.path)]
     else:
         found = [
@@ -96,7 +98,7 @@ def inspect(path: PathLike | Locator) -> list[Found]:
             for file in _volume_files(root)
         ]
         if holds_dicom(root):
-            found += _inspected_series(located, root)
+            found += _inspected_series(located)
     if not found:
         raise InputError(
             "holds nothing that can be read",
@@ -115,8 +117,11 @@ def _located(path: PathLike) -> Locator:
 
 
 def _volume_files(root: Path) -> list[Path]:
-    paths = [Path(inside, name) for inside, _, names in os.walk(root) for name in names]
-    shown = [path for path in paths if not path.name.startswith(".") and suffix(path) is not None]
+    shown = [
+        path
+        for path in files_below(root)[0]
+        if not path.name.startswith(".") and suffix(path) is not None
+    ]
     return sorted(path for path in shown if SUFFIXES[suffix(path) or ""] != DICOM)
 
 
@@ -126,22 +131,35 @@ def _inspected(located: Locator, name: str) -> Found:
     except InputError as error:
         return Found(name, "unknown", problem=error)
     if kind == DICOM:
-        return _inspected_series(located, file)[0]
+        return _inspected_series(located)[0]
     found = Found(name, kind)
     if is_label_name(file):
         return _filled(replace(found, kind="labels"), lambda: read_labels(located))
     return _filled(found, lambda: read_volume(located))
 
 
-def _inspected_series(located: Locator, place: Path) -> list[Found]:
-    from medfuse.io.dicom_read import list_series  # pydicom is slow to load
+def _inspected_series(located: Locator) -> list[Found]:
+    from medfuse.io.dicom_read import list_series, scan  # pydicom is slow to load
 
+    check_options(DICOM, located)
+    found = scan(located.path)
     chosen = located.options.get("series")
-    listed = [info for info in list_series(place) if chosen in (None, info.series_uid)]
-    return [_one_series(info, located) for info in listed]
+    listed = [
+        info for info in list_series(found) if chosen in (None, info.series_uid, str(info.number))
+    ]
+    if not listed:
+        raise InputError(
+            f"series={chosen} is not there",
+            where=located.path,
+            hint="medfuse inspect without series= shows those that are",
+            id="D1",
+        )
+    return [_one_series(info, located, found) for info in listed]
 
 
-def _one_series(info: SeriesInfo, located: Locator) -> Found:
+def _one_series(info: SeriesInfo, located: Locator, scanned: Scan) -> Found:
+    from medfuse.io.dicom_read import read_series
+
     found = Found(
         located.path,
         DICOM,
@@ -152,22 +170,28 @@ def _one_series(info: SeriesInfo, located: Locator) -> Found:
         number=info.number,
         count=info.count,
     )
-    if found.kind == "volume":
-        options = {**located.options, "series": info.series_uid}
-        return _filled(found, lambda: read_volume(Locator(located.path, located.modality, options)))
-    return _one_segmentation(found, located) if found.kind == "labels" else found
+    if found.kind == "labels":
+        return _one_segmentation(found, located, scanned)
+    if found.kind != "volume":
+        return found
+    asked = {key: located.options.get(key) for key in ("volume", "stack", "gaps")}
+    return _filled(
+        found,
+        lambda: read_series(scanned, series=info.series_uid, modality=located.modality, **asked),
+    )
 
 
-def _one_segmentation(found: Found, located: Locator) -> Found:
-    from medfuse.io.dicom_seg import list_segments, overlapping_segments
+def _one_segmentation(found: Found, located: Locator, scanned: Scan) -> Found:
+    from medfuse.io.dicom_seg import list_segments, overlapping_segments, read_segmentation
 
     try:
-        names = list_segments(located.path, series=found.series)
-        overlapping = overlapping_segments(located.path, series=found.series)
+        names = list_segments(scanned, series=found.series)
+        overlapping = overlapping_segments(scanned, series=found.series)
     except InputError as error:
         return replace(found, problem=error)
-    options = {**located.options, "series": found.series or ""}
-    found = _filled(found, lambda: read_labels(Locator(located.path, None, options)))
+    segment = located.options.get("segment")
+    number = None if segment is None else int(segment)
+    found = _filled(found, lambda: read_segmentation(scanned, segment=number, series=found.series))
     return replace(
         found,
         labels=tuple(names),

@@ -22,7 +22,7 @@ MAX_HEADER = 1 << 20
 MILLIMETRES = {"mm": 1.0, "millimeter": 1.0, "cm": 10.0, "m": 1e3, "um": 1e-3, "micron": 1e-3}
 
 _NUMBER = re.compile(
-    r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII
+    r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII
 )
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
 
@@ -148,7 +148,9 @@ def data_file(name: str, header: Path, *, where: object, id: str) -> Path:
     Raises ``InputError``: it lies outside the header's folder (``id``: R2 or R3), is absent (R1),
     or is a list or pattern of several files.
     """
-    if name.upper().startswith("LIST") or "%" in name:
+    words = name.split()
+    pattern = len(words) > 3 and "%" in words[0] and all(w.lstrip("-").isdigit() for w in words[1:])
+    if pattern or (words and words[0].upper() == "LIST" and len(words) < 3):
         raise InputError(
             "the header names several data files",
             where=where,

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from medfuse.errors import GeometryError, InputError
 from medfuse.io import files, metaimage, nrrd
-from medfuse.io.image import Image
+from medfuse.io.image import Image, check_shear
 from medfuse.io.itk_header import MAX_HEADER, Header
 from medfuse.volume import LabelMap, Volume
 
@@ -36,7 +36,7 @@ def read(path: Path, options: Mapping[str, str]) -> Image:
     """Return the numbers and the grid of a file; the option ``volume`` picks one of a series.
 
     Raises ``InputError`` (R1 to R13 of the documented errors) for what is cut, damaged, unsafe or
-    not one scalar volume in a patient.
+    not one scalar volume in a patient, ``GeometryError`` (N10) for more than 5 degrees of shear.
     """
     file = files.readable(path)
     raw = files.head(file, MAX_HEADER)
@@ -46,9 +46,11 @@ def read(path: Path, options: Mapping[str, str]) -> Image:
         )
     parse = nrrd.header if raw.startswith(nrrd.MAGIC) else metaimage.header
     found = parse(raw, file, options, where=path)
+    geometry = found.geometry()
+    check_shear(geometry, path)
     voxels = _voxels(found, path).reshape(found.sizes[::-1])
     array = _one_volume(voxels, found, options, path)
-    return Image(array, found.geometry(), _sha256(file, found.data), found.repairs)
+    return Image(array, geometry, _sha256(file, found.data), found.repairs)
 
 
 def write(volume: Volume | LabelMap, path: Path) -> None:

@@ -31,7 +31,7 @@ _DTYPES = {
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
-_LINE = re.compile(rb"\s*([^\0=\r\n]{1,200}?)[ \t]*=[ \t]*([^\0\r\n]*)\r?(?:\n|$)")
+_LONGEST_NAME = 200
 _FIRST = re.compile(
     rb"\s*(ObjectType|ObjectSubType|NDims|Comment|Name|ID|BinaryData|DimSize)[ \t]*=", re.IGNORECASE
 )
@@ -85,17 +85,22 @@ def _fields(raw: bytes, where: object) -> tuple[dict[str, str], int]:
     fields: dict[str, str] = {}
     at = 0
     while "ElementDataFile" not in fields:
-        found = _LINE.match(raw, at)
-        if found is None:
+        stop = raw.find(b"\n", at) + 1 or len(raw)
+        line, at, last = raw[at:stop].strip(), stop, at == len(raw)
+        name, equals, value = line.partition(b"=")
+        name = name.strip()
+        good = equals and 0 < len(name) <= _LONGEST_NAME and not {0, 13} & set(line)
+        if last or (line and not good):
             raise InputError(
                 "the header is damaged or has no ElementDataFile",
                 where=where,
                 hint="copy it again from where it came",
                 id="R6",
             )
-        key = found[1].decode("utf-8", "replace").strip()
-        fields[key] = found[2].decode("utf-8", "surrogateescape").strip()
-        at = found.end()
+        if line:
+            fields[name.decode("utf-8", "replace")] = value.decode(
+                "utf-8", "surrogateescape"
+            ).strip()
     return fields, at
 
 

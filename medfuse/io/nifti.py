@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from medfuse.errors import GeometryError, InputError, Repair, UsageError
+from medfuse.errors import GeometryError, InputError, Repair
 from medfuse.geometry import Geometry
 from medfuse.io.files import GZIP, beginning, inflate, stored
-from medfuse.io.image import Image
+from medfuse.io.image import Image, check_shear
 from medfuse.io.nifti_header import (
     DATATYPES,
     HEAD,
@@ -29,11 +29,12 @@ from medfuse.io.nifti_header import (
     parse,
 )
 from medfuse.io.nifti_space import quaternion, world
+from medfuse.modality import MODALITIES
 from medfuse.volume import LabelMap, Volume
 
 _SLACK = 1 << 20  # bytes after the voxels that are tolerated
 _RATIO = 1032  # deflate cannot pack tighter
-_SHEAR_DEGREES = 5.0
+_UNITS = {f"unit={word}".encode(): word for word in ("SUVbw", "Bq/ml", "HU", "unknown")}
 _SCANNER, _MM = 1, 2  # nifti1.h: NIFTI_XFORM_SCANNER_ANAT, NIFTI_UNITS_MM
 
 
@@ -57,14 +58,7 @@ def read(path: Path, options: Mapping[str, str]) -> Image:
         header.fields, header.shape, path, xform=options.get("xform"), centred="centred" in options
     )
     geometry = Geometry.from_ras(header.shape, affine)
-    if geometry.shear_degrees > _SHEAR_DEGREES:
-        raise GeometryError(
-            f"the grid is sheared by {geometry.shear_degrees:.1f} degrees, more than "
-            f"{_SHEAR_DEGREES:g}",
-            where=path,
-            hint="resample it to a right-angled grid first",
-            id="N10",
-        )
+    check_shear(geometry, path)
     wanted = _wanted(header, path, options.get("volume"))
     data, extra = _voxel_bytes(header, raw, path)
     flat = np.frombuffer(
@@ -77,21 +71,23 @@ def read(path: Path, options: Mapping[str, str]) -> Image:
         flat.reshape(geometry.shape), header, path
     )  # (D, H, W): files run fastest along i
     repairs = (*header.repairs, *placed, *extra)
-    return Image(array, geometry, hashlib.sha256(raw).hexdigest(), repairs)
+    unit = _UNITS.get(bytes(header.fields["descrip"]))
+    return Image(array, geometry, hashlib.sha256(raw).hexdigest(), repairs, unit=unit)
 
 
 def write(volume: Volume | LabelMap, path: Path) -> None:
     """Write NIfTI-1 (NIfTI-2 where a side is over 32767), gzip if the name ends in ``.gz``.
 
-    qform and sform are one (code 1, scanner), lengths mm, no text fields, the same bytes each
-    time. Whole numbers in the range of int16 or uint16 are stored so, labels as uint8 or uint16,
-    all else as float32; nothing is scaled. Raises ``GeometryError`` for a sheared grid.
+    qform and sform are one (code 1, scanner), lengths mm, the same bytes each time; the only text
+    is the unit of CT and PET (``unit=SUVbw``), which NIfTI has no field for. Whole numbers in the
+    range of int16 or uint16 are stored so, labels as uint8 or uint16, all else as float32; nothing
+    is scaled. Raises ``GeometryError`` for a sheared grid.
     """
     geometry = volume.geometry
     if not geometry.is_orthonormal:
         raise GeometryError("a sheared grid cannot be written", where=path, id="N10")
     array = _compact(volume)
-    payload = _header(geometry, array.dtype) + bytes(4)
+    payload = _header(geometry, array.dtype, _remark(volume)) + bytes(4)
     if not path.name.lower().endswith(".gz"):
         with path.open("wb") as stream:
             stream.write(payload)
@@ -116,10 +112,11 @@ def _wanted(header: Header, path: Path, chosen: str | None) -> int:
         )
     wanted = int(chosen or 0)
     if wanted >= header.count:
-        raise UsageError(
-            f"has no volume={wanted}",
+        raise InputError(
+            f"has no volume={wanted}: it holds {header.count}, counted from 0",
             where=path,
-            hint=f"it holds {header.count}, counted from 0",
+            hint=f"choose one of volume=0 to volume={header.count - 1}",
+            id="N23",
         )
     return wanted
 
@@ -180,7 +177,15 @@ def _compact(volume: Volume | LabelMap) -> npt.NDArray[np.generic]:
     return array.astype(kind if whole else "<f4")
 
 
-def _header(geometry: Geometry, voxels: np.dtype[np.generic]) -> bytes:
+def _remark(volume: Volume | LabelMap) -> bytes:
+    """Return what ``descrip`` says: one of a few fixed words, so that nothing else gets there."""
+    if isinstance(volume, LabelMap) or volume.unit == MODALITIES["OTHER"].unit:
+        return b""
+    said = f"unit={volume.unit}".encode()
+    return said if said in _UNITS else b"unit=unknown"
+
+
+def _header(geometry: Geometry, voxels: np.dtype[np.generic], remark: bytes) -> bytes:
     size = 348 if max(geometry.shape) < 2**15 else 540
     affine = geometry.to_ras()
     vector, qfac, sizes = quaternion(affine)
@@ -195,6 +200,7 @@ def _header(geometry: Geometry, voxels: np.dtype[np.generic]) -> bytes:
         "vox_offset": size + 4,
         "scl_slope": 1,
         "xyzt_units": _MM,
+        "descrip": remark,
         "qform_code": _SCANNER,
         "sform_code": _SCANNER,
         "quatern": vector,

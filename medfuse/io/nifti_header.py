@@ -26,6 +26,7 @@ _FIELDS_1 = {
     "scl_slope": (112, "f4"),
     "scl_inter": (116, "f4"),
     "xyzt_units": (123, "u1"),
+    "descrip": (148, "S80"),
     "qform_code": (252, "i2"),
     "sform_code": (254, "i2"),
     "quatern": (256, "(3,)f4"),
@@ -43,6 +44,7 @@ _FIELDS_2 = {
     "vox_offset": (168, "i8"),
     "scl_slope": (176, "f8"),
     "scl_inter": (184, "f8"),
+    "descrip": (240, "S80"),
     "qform_code": (344, "i4"),
     "sform_code": (348, "i4"),
     "quatern": (352, "(3,)f8"),
@@ -142,6 +144,14 @@ def check_extensions(data: bytes, header: Header, path: Path) -> None:
     place = header.header_size + 4
     if not data[header.header_size]:
         return
+    if header.offset < place + 8:
+        raise InputError(
+            f"has extensions, but its voxels are said to begin at byte {header.offset}, before "
+            "one could end",
+            where=path,
+            hint="write the file again with the tool that added them",
+            id="N35",
+        )
     length_type = np.dtype("i4").newbyteorder(header.fields.dtype["dim"].base.byteorder)
     while place + 8 <= header.offset:
         length = int(np.frombuffer(data, length_type, 1, place)[0])

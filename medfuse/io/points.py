@@ -16,36 +16,56 @@ from medfuse.io.files import content, readable, write_text
 
 _LIMIT = 1 << 28  # bytes
 
+Row = tuple[int, list[str]]
+
 
 def read_points(path: str | os.PathLike[str]) -> Array64:
     """Return the points (N, 3), LPS mm, of a table with columns ``x``, ``y``, ``z``.
 
     Commas, semicolons or tabs part the columns; other columns are passed over. A table of three
-    bare columns may go without names. Raises ``InputError`` for a column that is missing and for
-    a value that is no finite number, with its line.
+    bare columns may go without names. Raises ``InputError`` for a column that is missing, for a row
+    longer than the first (a decimal comma makes one) and for a value that is no finite number, with
+    its line.
     """
     file = readable(path)
     try:
         text = content(file, limit=_LIMIT).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError("is no text in UTF-8", where=path, hint="save it as CSV (UTF-8)") from None
-    first = text.split("\n", 1)[0]
-    part = max(",;\t", key=first.count)
-    rows = [
-        row for row in csv.reader(io.StringIO(text), delimiter=part) if any(map(str.strip, row))
-    ]
+    rows = _rows(text, path)
     columns, below = _columns(rows, path)
-    first_line = 2 if len(below) < len(rows) else 1
-    places = [
-        [_number(row, column, line, path) for column in columns]
-        for line, row in enumerate(below, start=first_line)
-    ]
+    width = len(rows[0][1])
+    places = []
+    for line, row in below:
+        if any(map(str.strip, row[width:])):
+            raise InputError(
+                f"line {line} has {len(row)} columns, the first has {width}",
+                where=path,
+                hint="write numbers with a decimal point, in mm",
+            )
+        places.append([_number(row, column, line, path) for column in columns])
     return np.asarray(places, dtype=np.float64).reshape(-1, 3)
 
 
-def _columns(rows: list[list[str]], path: object) -> tuple[list[int], list[list[str]]]:
+def _rows(text: str, path: object) -> list[Row]:
+    """Return the number and the cells of each line that holds any."""
+    lines = io.StringIO(text, newline=None)  # also those that end in a lone CR
+    first = next((line for line in lines if line.strip()), "")
+    lines.seek(0)
+    table = csv.reader(lines, delimiter=max(",;\t", key=first.count))
+    try:
+        return [(table.line_num, row) for row in table if any(map(str.strip, row))]
+    except csv.Error:
+        raise InputError(
+            f"line {table.line_num}: no row of a table",
+            where=path,
+            hint="save it as CSV (UTF-8) with the columns x, y and z",
+        ) from None
+
+
+def _columns(rows: list[Row], path: object) -> tuple[list[int], list[Row]]:
     """Return where x, y and z stand, and the rows below the names."""
-    names = [cell.strip().lower() for cell in rows[0]] if rows else []
+    names = [cell.strip().lower() for cell in rows[0][1]] if rows else []
     if {"x", "y", "z"} <= set(names):
         return [names.index(axis) for axis in "xyz"], rows[1:]
     if len(names) == 3 and all(map(_is_number, names)):
@@ -55,7 +75,7 @@ def _columns(rows: list[list[str]], path: object) -> tuple[list[int], list[list[
 
 def _is_number(cell: str) -> bool:
     try:
-        return math.isfinite(float(cell))
+        return cell.isascii() and "_" not in cell and math.isfinite(float(cell))
     except ValueError:
         return False
 
@@ -64,7 +84,7 @@ def _number(row: list[str], column: int, line: int, path: object) -> float:
     cell = row[column] if column < len(row) else ""
     if not _is_number(cell):
         raise InputError(
-            f"line {line}: {cell.strip()!r} is no finite number",
+            f"line {line}: {cell.strip()[:40]!r} is no finite number",
             where=path,
             hint="write numbers with a decimal point, in mm",
         )

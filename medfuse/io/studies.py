@@ -1,8 +1,8 @@
 """Read what belongs to one visit of one patient: a folder, or a list of scans.
 
 In a folder every volume file is a scan, and its name says of which modality (``T1.nii.gz``,
-``sub-1_ce-gad_T1w.nii.gz``); every DICOM series is one; a name with *mask*, *seg* or *label* in
-it is a label map; ``report.txt`` is the written report. The folders of BIDS are looked into.
+``sub-1_ce-gad_T1w.nii.gz``); every DICOM series is one; a name with the word *mask*, *seg* or
+*label* in it is a label map; ``report.txt`` is the written report. BIDS' folders are looked into.
 """
 
 from __future__ import annotations
@@ -16,17 +16,24 @@ from pathlib import Path
 
 from medfuse.errors import GeometryError, InputError, Repair, UsageError
 from medfuse.io import files
+from medfuse.io.folders import entries, files_below
 from medfuse.io.locators import Locator
 from medfuse.io.reports import read_text
 from medfuse.io.volumes import DICOM, SUFFIXES, PathLike, read_labels, read_volume, stem, suffix
+from medfuse.modality import modality_from_name
 from medfuse.study import AlignedStudy, Study
 from medfuse.volume import LabelMap, Volume
 
 Scans = Mapping[str, PathLike | Locator] | Iterable[PathLike | Locator]
 
 _ROOMS = {"anat", "ct", "pet", "mr", "mri"}  # folders of BIDS that hold scans we know
-_LABELS = re.compile(r"(mask|seg|labels?|roi)$|^(mask|seg|label|gt$|roi$)")
+_LABELS = {"mask", "masks", "brainmask", "seg", "dseg", "aseg", "segmentation", "roi", "gt"} | {
+    "label",
+    "labels",
+    "labelmap",
+}
 _NAME = re.compile(r"\w[\w.+-]*")
+_FEWEST = 8  # slices of a series among several
 _FIRST = "T1"  # whose grid an aligned study is on, if it is there
 
 
@@ -111,7 +118,7 @@ def _folder(source: PathLike) -> Path:
             "is a file, a study is a folder", where=source, hint="name its folder", id="N41"
         )
     for prefix, what in (("sub-", "patients"), ("ses-", "visits")):
-        inner = sorted(path for path in folder.glob(f"{prefix}*") if path.is_dir())
+        inner = [path for path in entries(folder) if path.name.startswith(prefix) and path.is_dir()]
         if len(inner) > 1:
             raise InputError(
                 f"holds {len(inner)} {what}", where=source, hint="name the folder of one", id="C5"
@@ -139,17 +146,20 @@ def sorted_files(folder: Path) -> tuple[list[Path], list[Path], Path | None]:
 
 
 def is_label_name(path: Path) -> bool:
-    """Tell whether a file is called a label map: a part of its name is mask, seg, label or so."""
+    """Tell whether a file is called a label map: a part of its name is mask, seg, label or so.
+
+    Where the last part names a modality it is a scan (``T1_mask`` is labels, ``mask_T1`` is not).
+    """
     parts = re.split(r"[^a-z0-9]+", stem(path).lower())
-    return any(_LABELS.search(part) is not None for part in parts)
+    return bool(_LABELS & set(parts)) and modality_from_name(parts[-1]).name == "OTHER"
 
 
 def _below(folder: Path) -> list[Path]:
-    inner = sorted(folder.iterdir())
+    inner = entries(folder)
     found = [path for path in inner if not path.is_dir()]
     for path in inner:
         if path.is_dir() and path.name.lower() in _ROOMS:
-            found += [entry for entry in sorted(path.iterdir()) if not entry.is_dir()]
+            found += [entry for entry in entries(path) if not entry.is_dir()]
     return found
 
 
@@ -157,34 +167,40 @@ def _series(folder: Path) -> tuple[list[Volume], list[str]]:
     """Return the volumes of all DICOM series in or below a folder, and the UIDs of its SEGs."""
     if not holds_dicom(folder):
         return [], []
-    from medfuse.io.dicom_read import list_series, read_series  # pydicom is slow to load
+    # pydicom is slow to load
+    from medfuse.io.dicom_read import left_out, list_series, read_series, scan
 
-    listed = list_series(folder)
+    found = scan(folder)
+    listed = list_series(found)
     images = [info for info in listed if info.kind == "image"]
     if len({info.patient for info in images}) > 1:
         raise InputError(
             "holds series of several patients", where=folder, hint="one folder a patient", id="D2"
         )
-    volumes = []
-    for info in images:
-        if info.problem is None:
-            volumes.append(read_series(folder, series=info.series_uid))
-            continue
-        what = f"series {info.number} ({info.modality}) was left out: {info.problem}"
-        warnings.warn(Repair(what, id="D1"), stacklevel=3)
-    return volumes, [info.series_uid for info in listed if info.kind == "SEG"]
+    read = [None if info.problem else read_series(found, series=info.series_uid) for info in images]
+    volumes = [volume for volume in read if volume is not None]
+    volumes = [one for one in volumes if min(one.geometry.shape) >= _FEWEST] or volumes
+    for info, volume in zip(images, read, strict=True):
+        if volume is None or not any(volume is one for one in volumes):
+            problem = info.problem or "it has too few slices to be aligned"  # a localizer, perhaps
+            what = f"series {info.number} ({info.modality}) was left out: {problem}"
+            warnings.warn(Repair(what, id="D1"), stacklevel=3)
+    others = found.others()
+    segmentations = [info.series_uid for info in listed if info.kind == "SEG"]
+    others.pop("SEG", None)  # the label maps are counted apart
+    for repair in left_out(others):
+        warnings.warn(repair, stacklevel=3)
+    return volumes, segmentations
 
 
 def holds_dicom(folder: Path) -> bool:
     """Tell whether a DICOM file lies in a folder or below it; other files are not opened."""
-    for inside, folders, names in os.walk(folder):
-        folders.sort()
-        for path in (Path(inside, name) for name in sorted(names)):
-            named = suffix(path)
-            if named is not None and SUFFIXES[named] != DICOM:
-                continue
-            if path.is_file() and files.head(path, 132)[128:] == b"DICM":
-                return True
+    for path in files_below(folder)[0]:
+        named = suffix(path)
+        if named is not None and SUFFIXES[named] != DICOM:
+            continue
+        if path.is_file() and files.head(path, 132)[128:] == b"DICM":
+            return True
     return False
 
 

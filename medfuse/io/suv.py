@@ -36,6 +36,22 @@ _HALF_LIVES = {  # s, by the words of RadionuclideCodeSequence
     ("124", "iodine"): 360806.0,
 }
 _NO_DATE = "20000101"  # where dates were taken away, the clocks alone must do
+_KINDS = {  # SUVType, in words of our own: what stands in a header goes no further
+    "": "bw",
+    "BW": "bw",
+    "LBM": "lbm",
+    "LBMJANMA": "lbm",
+    "LBMJAMES128": "lbm",
+    "BSA": "bsa",
+    "IBW": "ibw",
+}
+_FOR_ALL = ("DecayCorrection", "PatientWeight", "SUVType")
+_OF_THE_DOSE = (
+    "RadionuclideTotalDose",
+    "RadionuclideHalfLife",
+    "RadiopharmaceuticalStartDateTime",
+    "RadiopharmaceuticalStartTime",
+)
 _CREATOR, _SUV_FACTOR, _ACTIVITY_FACTOR = PHILIPS_PET
 
 
@@ -55,39 +71,66 @@ class Uptake:
 def uptake(headers: Sequence[Header], *, where: object) -> Uptake:
     """Return how the values of a PET series become SUVbw, from the headers of all its slices.
 
-    Raises ``DicomError`` where the slices disagree about the units (D19), or the scan starts before
-    the injection or more than 24 hours after it (D20).
+    Raises ``DicomError`` where the slices disagree about the units, the patient or the dose (D19),
+    or the scan starts before the injection or more than 24 hours after it (D20).
     """
-    units = {header.text("Units").upper() for header in headers}
-    if len(units) > 1:
-        raise DicomError("the slices have different Units", where=where, id="D19")
-    unit, first = units.pop(), headers[0]
+    _agree(headers, where)
+    first = headers[0]
+    unit = first.text("Units").upper()
     if unit == "GML":
-        kind = first.text("SUVType").upper() or "BW"
-        missing = () if kind == "BW" else (f"SUVType BW (it is {kind})",)
-        return Uptake(1.0, f"SUV{kind.lower()}", missing)
+        kind = _KINDS.get(first.text("SUVType").upper())
+        if kind == "bw":
+            return Uptake(1.0, "SUVbw")
+        if kind is None:
+            return Uptake(1.0, "unknown", ("SUVType BW",))
+        return Uptake(1.0, f"SUV{kind}", (f"SUVType BW (it is {kind.upper()})",))
     if unit == "CNTS":
         return _counts(headers, where)
     if unit == "BQML":
         return _by_weight(headers, 1.0, where)
-    named = re.sub(r"[^A-Z0-9]", "", unit).lower()
-    return Uptake(1.0, named or "unknown", ("Units",))
+    return Uptake(1.0, "unknown", ("Units",))
+
+
+def _agree(headers: Sequence[Header], where: object) -> None:
+    """Check that all slices say the same of what one factor for all is made of (D19)."""
+    first = _said(headers[0])
+    for header in headers[1:]:
+        odd = [name for name, value in _said(header).items() if value != first[name]]
+        if odd:
+            raise DicomError(
+                f"the slices have different {odd[0]}",
+                where=where,
+                hint="put the slices of each scan into a folder of its own",
+                id="D19",
+            )
+
+
+def _said(header: Header) -> dict[str, object]:
+    dose = header.item("RadiopharmaceuticalInformationSequence")
+    said: dict[str, object] = {"Units": header.text("Units").upper()}
+    for holder, names in ((header, _FOR_ALL), (dose, _OF_THE_DOSE)):
+        for name in names:
+            text = holder.text(name).upper() if holder else ""
+            said[name] = float(text) if re.fullmatch(r"\d+(\.\d*)?", text) else text
+    return said
 
 
 def require_suv(volume: Volume) -> Volume:
     """Return ``volume`` where its values are SUVbw.
 
-    Raises ``InputError`` (D19) with the tags that were missing where they are not.
+    Raises ``InputError`` (D19) where they are not: with the tags that a series lacked.
     """
     if volume.unit == "SUVbw":
         return volume
     source = volume.source
     why = next((r.what for r in source.repairs if r.id == "D19"), "") if source else ""
+    said = "an unknown unit" if volume.unit == "unknown" else volume.unit
     raise InputError(
-        f"the values are in {volume.unit or 'unknown units'}, not SUVbw"
-        + (f" ({why})" if why else ""),
+        f"the values are in {said}, not SUVbw" + (f" ({why})" if why else ""),
         where=source.path if source else None,
-        hint="export the series again with these tags",
+        hint="export the series again with these tags"
+        if why
+        else "read the PET from its DICOM series: other files seldom say the unit of their values",
         id="D19",
     )
 
@@ -124,7 +167,7 @@ def _by_weight(headers: Sequence[Header], to_activity: float, where: object) -> 
         delay, unknown = _delay(headers, given, where)
         missing += unknown
     elif decay != "ADMIN":
-        missing.append(f"DecayCorrection (it is {decay})" if decay == "NONE" else "DecayCorrection")
+        missing.append("DecayCorrection (it is NONE)" if decay == "NONE" else "DecayCorrection")
     if missing:
         return Uptake(to_activity, "Bq/ml", tuple(missing))
     left = found["RadionuclideTotalDose"] * 2.0 ** (-delay / found["RadionuclideHalfLife"])
@@ -143,11 +186,17 @@ def _delay(
     headers: Sequence[Header], given: Header | None, where: object
 ) -> tuple[float, list[str]]:
     """Return the seconds from injection to scan start, and the tags that this lacks."""
-    scanned, dated = _scan_start(headers)
-    injected = _injection(given, scanned, dated) if given and scanned else None
-    if not injected or not scanned:
-        lacks = "RadiopharmaceuticalStartDateTime" if scanned else "SeriesTime or AcquisitionTime"
-        return 0.0, [lacks]
+    zone = _zone(headers[0].text("TimezoneOffsetFromUTC"))
+    if zone is None:
+        zone = _zone(headers[0].text("AcquisitionDateTime"))
+    scanned, dated = _scan_start(headers, zone)
+    injected = _injection(given, scanned, dated, zone) if given and scanned else None
+    if not scanned:
+        return 0.0, ["SeriesTime or AcquisitionTime"]
+    if not injected:
+        stamp = given.text("RadiopharmaceuticalStartDateTime") if given else ""
+        lost = zone is None and _zone(stamp) is not None  # its zone is known, the scan's is not
+        return 0.0, ["TimezoneOffsetFromUTC" if lost else "RadiopharmaceuticalStartDateTime"]
     delay = scanned - injected
     if not timedelta(0) <= delay <= _DAY:
         hours = delay.total_seconds() / 3600
@@ -160,7 +209,7 @@ def _delay(
     return delay.total_seconds(), []
 
 
-def _scan_start(headers: Sequence[Header]) -> tuple[datetime | None, bool]:
+def _scan_start(headers: Sequence[Header], zone: timedelta | None) -> tuple[datetime | None, bool]:
     """Return the earliest of the series' and all slices' own times, and whether it has a date."""
     dated = any(
         header.text(name)
@@ -172,7 +221,7 @@ def _scan_start(headers: Sequence[Header]) -> tuple[datetime | None, bool]:
         series_day = header.text("SeriesDate") or _NO_DATE
         series = _moment(series_day + header.text("SeriesTime"))
         own_day = header.text("AcquisitionDate")
-        own = _moment(header.text("AcquisitionDateTime")) or _moment(
+        own = _moment(header.text("AcquisitionDateTime"), zone) or _moment(
             (own_day or series_day) + header.text("AcquisitionTime")
         )
         if own and series and not own_day and series - own > _NIGHT:
@@ -181,8 +230,10 @@ def _scan_start(headers: Sequence[Header]) -> tuple[datetime | None, bool]:
     return min(times, default=None), dated
 
 
-def _injection(given: Header, scanned: datetime, dated: bool) -> datetime | None:
-    stamp = _moment(given.text("RadiopharmaceuticalStartDateTime"))
+def _injection(
+    given: Header, scanned: datetime, dated: bool, zone: timedelta | None
+) -> datetime | None:
+    stamp = _moment(given.text("RadiopharmaceuticalStartDateTime"), zone)
     if stamp and dated:
         return stamp
     clock = f"{stamp:%H%M%S}" if stamp else given.text("RadiopharmaceuticalStartTime")
@@ -192,8 +243,20 @@ def _injection(given: Header, scanned: datetime, dated: bool) -> datetime | None
     return injected
 
 
-def _moment(text: str) -> datetime | None:
-    """Return a DICOM date and time (DT, or DA followed by TM); a zone is left out of account."""
+def _zone(text: str) -> timedelta | None:
+    """Return how far a clock is ahead of UTC by the end of a text (``+0100``), if it says so."""
+    found = re.search(r"([+-])(\d{2})(\d{2})$", text)
+    if not found:
+        return None
+    ahead = timedelta(hours=int(found[2]), minutes=int(found[3]))
+    return -ahead if found[1] == "-" else ahead
+
+
+def _moment(text: str, zone: timedelta | None = None) -> datetime | None:
+    """Return a DICOM date and time (DT, or DA followed by TM) by the clock of the scan.
+
+    One that names its zone is None where the ``zone`` of that clock is not known.
+    """
     pattern = r"(\d{8})(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6})\d*)?(?:[+-]\d{4})?"
     found = re.fullmatch(pattern, text.replace(":", ""))
     if not found:
@@ -203,4 +266,8 @@ def _moment(text: str) -> datetime | None:
         start = datetime.strptime(day + hour + (minute or "00") + (second or "00"), "%Y%m%d%H%M%S")
     except ValueError:
         return None
-    return start + timedelta(microseconds=int((fraction or "0").ljust(6, "0")))
+    start += timedelta(microseconds=int((fraction or "0").ljust(6, "0")))
+    own = _zone(text)
+    if own is None:
+        return start
+    return None if zone is None else start - own + zone

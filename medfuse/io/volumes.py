@@ -20,7 +20,7 @@ import numpy as np
 
 from medfuse.errors import InputError, MedfuseError, OutputError, Repair, UsageError
 from medfuse.io import files
-from medfuse.io.contents import as_labels, as_values
+from medfuse.io.contents import as_labels, as_values, unit_of
 from medfuse.io.image import Image
 from medfuse.io.locators import Locator, locate, option
 from medfuse.modality import Modality, modality_from_name
@@ -73,7 +73,8 @@ def read_volume(
     ``path`` may be text with options on it (``"scan.nii.gz:CT,volume=0"``). The ``options`` are
     those of the command line: ``series`` (UID), ``volume`` (time point, counted from 0),
     ``stack``, ``xform`` (``"sform"`` or ``"qform"``), ``gaps`` and ``centred`` (True). The
-    modality is the one given, else DICOM's, else that of the file's name (``_T1w``), else OTHER.
+    modality is the one given, else DICOM's, else that of the file's name (``_T1w``), else OTHER;
+    the unit of a PET that does not say it is "unknown".
     Warns of each ``Repair``; raises ``InputError`` for what is damaged, unsuitable or unsafe.
 
     >>> volume = read_volume("patient/scan_T1w.nii.gz")  # doctest: +SKIP
@@ -81,7 +82,7 @@ def read_volume(
     """
     located = _located(path, modality, options)
     kind, file, noted = recognise(located.path)
-    _check_options(kind, located)
+    check_options(kind, located)
     if kind == DICOM:
         chosen = _dicom_options(located, {"series", "volume", "stack", "gaps"})
         read_series = import_module("medfuse.io.dicom_read").read_series
@@ -95,7 +96,7 @@ def read_volume(
     for repair in repairs:
         warnings.warn(repair, stacklevel=2)
     source = Source(located.path, image.sha256, repairs=repairs)
-    return Volume(array, image.geometry, meant, image.unit or meant.unit, source)
+    return Volume(array, image.geometry, meant, unit_of(image, meant), source)
 
 
 def read_labels(
@@ -108,7 +109,7 @@ def read_labels(
     """
     located = _located(path, None, options)
     kind, file, noted = recognise(located.path)
-    _check_options(kind, located)
+    check_options(kind, located)
     if kind == DICOM:
         chosen = _dicom_options(located, {"segment", "series"})
         labels: LabelMap = import_module("medfuse.io.dicom_seg").read_segmentation(
@@ -148,7 +149,7 @@ def recognise(path: PathLike) -> tuple[str, Path, tuple[Repair, ...]]:
     Raises ``InputError`` for what cannot be opened (N40-N44) or is no known format (N48, D28).
     """
     given = Path(os.path.abspath(path))  # noqa: PTH100 - a leading "~" is a name here (N46)
-    if files.is_folder(given) and suffix(given) is None:
+    if is_dicom_folder(given):
         return DICOM, given, ()
     file = files.readable(path)
     raw = files.head(file)
@@ -156,9 +157,18 @@ def recognise(path: PathLike) -> tuple[str, Path, tuple[Repair, ...]]:
     kind = next((name for name in FORMATS if import_module(FORMATS[name]).sniff(head)), None)
     if kind is None and head[128:132] == b"DICM":
         kind = DICOM
+    if kind == DICOM and raw.startswith(files.GZIP):
+        raise InputError(
+            "is a compressed DICOM file", where=path, hint="unpack it with gunzip first", id="D44"
+        )
     if kind is None:
         raise _stranger(head, path, packed=raw.startswith(files.GZIP))
     return kind, file, _name_repairs(kind, file, raw)
+
+
+def is_dicom_folder(path: Path) -> bool:
+    """Tell whether a path is a folder that may hold DICOM: one called ``x.nii.gz`` is a mistake."""
+    return files.is_folder(path) and SUFFIXES.get(suffix(path) or ".dcm") == DICOM
 
 
 def suffix(path: Path) -> str | None:
@@ -188,7 +198,8 @@ def _located(
     return Locator(located.path, meant or located.modality, {**located.options, **chosen})
 
 
-def _check_options(kind: str, located: Locator) -> None:
+def check_options(kind: str, located: Locator) -> None:
+    """Refuse an option that means nothing for a format (``UsageError``)."""
     for key in located.options:
         if key not in _OPTIONS[kind]:
             raise UsageError(

@@ -167,10 +167,9 @@ def _mr(array: Field, rng: np.random.Generator, noise: float) -> Field:
 def _receive_field(shape: tuple[int, ...], rng: np.random.Generator) -> Field:
     """Return a smooth field from about 1 - 25 % to 1 + 25 %, (D, H, W)."""
     parts = []
-    for axis, size in enumerate(shape):
+    for size in shape:
         u = np.linspace(-1, 1, size)
         parts.append(np.stack([u**0, u, u**2 - 1 / 3]).astype(np.float32))  # (3, size)
-        del axis
     weights = rng.normal(size=(3, 3, 3)).astype(np.float32)
     weights[0, 0, 0] = 0
     a, b, c = np.indices((3, 3, 3))

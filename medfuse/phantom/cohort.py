@@ -32,6 +32,7 @@ from medfuse.volume import LabelMap, Volume
 Motion = Literal["20", "60", "any"]
 
 _MOTIONS: dict[str, tuple[float, float]] = {"20": (20, 30), "60": (60, 30), "any": (180, 50)}
+_PER_SEED = 1000  # heads before those of the next seed begin
 _SAME_SESSION = ("T2", "FLAIR")  # scanned with the T1: the patient moved a little between
 
 
@@ -139,14 +140,17 @@ def write_phantom(
     scan in ``dicom/NAME/``. ``aligned`` puts all scans on the T1 grid. Each subject appears whole
     or not at all. Raises ``OutputError`` where one exists already, ``UsageError`` for no subjects.
     """
-    if subjects < 1 or seed < 0:
-        raise UsageError("subjects must be at least 1 and the seed not negative")
+    if not 1 <= subjects <= _PER_SEED or seed < 0:
+        raise UsageError(
+            f"subjects must be 1 to {_PER_SEED} and the seed not negative",
+            hint="make more of them with the next seed",
+        )
     home = Path(os.path.abspath(out))  # noqa: PTH100
     names = [f"sub-{number + 1:03d}" for number in range(subjects)]
     _prepare(home, names)
     for number, name in enumerate(names):
         progress("making heads", number, subjects)
-        made = subject(seed * 1000 + number, aligned=aligned)
+        made = subject(seed * _PER_SEED + number, aligned=aligned)
         folder = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}-{name}-", dir=home))
         try:
             folder.chmod(0o755)

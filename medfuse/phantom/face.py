@@ -20,7 +20,7 @@ def paint(canvas: Canvas, rng: np.random.Generator) -> None:
     _nose(canvas, rng)
     for side in (-1, 1):
         _orbit(canvas, side, rng)
-        _ear(canvas, side, rng)
+        _ear(canvas, side)
 
 
 def _neck(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -226,7 +226,7 @@ def _orbit(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
     canvas.blob((look[0], look[1] - 8.5, look[2]), (4.6, 2.2, 4.6), Tissue.LENS)
 
 
-def _ear(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
+def _ear(canvas: Canvas, side: int) -> None:
     """Paint the outer ear's cartilage and canal, the middle and the inner ear."""
     canvas.rods(
         [(side * 88, 16, -34), (side * 66, 14, -37), (side * 50, 13, -39)],
@@ -241,4 +241,3 @@ def _ear(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
     for turn in range(3):
         at = (side * (36.0 + 2 * turn), 6.0 + 4 * turn, -32.0)
         canvas.blob(at, (1.8, 1.8, 2.6), Tissue.CSF, over=(Tissue.BONE,))
-    del rng

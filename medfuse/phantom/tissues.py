@@ -96,7 +96,7 @@ LABEL_OF: dict[Tissue, int] = {
     Tissue.OEDEMA: 8,
     Tissue.RIM: 9,
     Tissue.CORE: 10,
-    Tissue.CALCIUM: 11,
+    Tissue.CALCIUM: 12,  # of the pineal gland and the choroid plexus
     Tissue.VENTRICLE: 4,
     Tissue.FACE_MARROW: 11,
     Tissue.CORD: 12,

@@ -6,6 +6,14 @@ Exit codes stand in ``docs/cli.md``, the ids of errors in ``docs/errors.md``.
 
 from __future__ import annotations
 
+import contextlib
+import signal
+
+if (_python := signal.getsignal(signal.SIGINT)) is signal.default_int_handler:
+    with contextlib.suppress(ValueError):  # not in the main thread
+        # until the imports are done Ctrl-C ends the process at once, without a traceback
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import errno
 import os
 import sys
@@ -79,6 +87,13 @@ def door(
 
 def main() -> int:
     """Run the command line and return its exit code (the console script)."""
+    try:
+        return _main()
+    except KeyboardInterrupt:  # before anything was begun
+        return 130
+
+
+def _main() -> int:
     arguments, debug = _without_debug(sys.argv[1:])
     terminal.prepare()
     light = not arguments or not {"--help", "-h", "--version"}.isdisjoint(arguments)
@@ -153,6 +168,10 @@ def _drop_stdout() -> None:
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
+
+if _python is signal.default_int_handler:
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, _python)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -29,7 +29,7 @@ def command(  # noqa: PLR0913 - the options of the command
         str | None, typer.Option("--out", metavar="FILE", help="Where the result goes.")
     ] = None,
     label: Annotated[
-        bool, typer.Option("--label", help="--moving is a label map: nearest neighbour.")
+        bool, typer.Option("--label", help="--moving is a label map, whatever its name says.")
     ] = False,
     inverse: Annotated[
         bool, typer.Option("--inverse", help="Invert the whole chain of transforms.")
@@ -98,8 +98,10 @@ def _carry(
         what = f"the grid is sheared by {grid.shear_degrees:.2f} degrees: made right-angled"
         terminal.warning(inputs.path(onto), "N10", what)
         grid = right_angled(grid)
-    if label:
-        write_labels(carry(inputs.labels(moving), grid, chain), target)
-    else:
-        write_volume(carry(inputs.volume(moving), grid, chain), target)
-    terminal.say(f"wrote {target}")
+    labels, scan = (inputs.labels(moving), None) if label else inputs.either(moving)
+    if scan is not None:
+        write_volume(carry(scan, grid, chain), target)
+    elif labels is not None:
+        write_labels(carry(labels, grid, chain), target)
+    told = "" if label or labels is None else " (a label map by its name: nearest neighbour)"
+    terminal.say(f"wrote {target}{told}")

@@ -38,11 +38,10 @@ def command(
 
     target = outputs.target(out, given=[source], overwrite=overwrite)
     with terminal.repairs() as warned:
-        if inputs.is_labels(source):
-            write_labels(inputs.labels(source), target)
-        else:
-            volume = inputs.volume(source)
-            labels = inputs.as_labels(volume, source)
-            write_volume(volume, target) if labels is None else write_labels(labels, target)
+        labels, scan = inputs.either(source)
+        if scan is not None:
+            write_volume(scan, target)
+        elif labels is not None:
+            write_labels(labels, target)
     terminal.tell(inputs.path(source), warned)
     terminal.say(f"wrote {out}")

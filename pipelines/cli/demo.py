@@ -12,7 +12,8 @@ def command(
         str, typer.Option("--out", metavar="DIR", help="The folder to work in.")
     ] = "medfuse-demo",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what an earlier demo made in DIR.")
+        bool,
+        typer.Option("--overwrite", help="Replace what an earlier demo made in DIR, nothing else."),
     ] = False,
 ) -> int:
     """Make a head, align it, measure the true error.
@@ -37,7 +38,6 @@ def command(
     hold(1)
     from pipelines.demo import run_demo
 
-    worker.announce(out)
     with terminal.listener() as progress:
         made = run_demo(out, overwrite=overwrite, progress=progress, announce=worker.announce)
     for name, quality in made.quality.items():

@@ -121,6 +121,15 @@ def as_labels(scan: Volume, text: str) -> LabelMap | None:
     return LabelMap(array.astype(np.uint16), scan.geometry) if whole else None
 
 
+def either(text: str) -> tuple[LabelMap, None] | tuple[None, Volume]:
+    """Read a label map (a DICOM segmentation, or a file that is called one), else a scan."""
+    if is_labels(text):
+        return labels(text), None
+    scan = volume(text)
+    found = as_labels(scan, text)
+    return (None, scan) if found is None else (found, None)
+
+
 def path(text: str) -> Path:
     """Return the path part of a locator."""
     from medfuse.io.locators import locate

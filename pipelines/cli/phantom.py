@@ -34,9 +34,12 @@ def command(
 
     Research software, not a medical device.
     """
+    from medfuse.errors import UsageError
     from medfuse.phantom.cohort import write_phantom
     from pipelines.cli import terminal, worker
 
+    if not out:
+        raise UsageError("OUT has no name", hint="name a folder")
     worker.announce(out)
     with terminal.listener() as progress:
         write_phantom(

@@ -46,7 +46,9 @@ Interpolate = Annotated[
 ]
 Names = Annotated[
     list[str] | None,
-    typer.Option("--name", metavar="NAME", help="Name of a moving scan; once for each."),
+    typer.Option(
+        "--name", metavar="[SCAN=]NAME", help="Name of a moving scan; once for each, or CT=NAME."
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The same, the same result.")]
 Threads = Annotated[

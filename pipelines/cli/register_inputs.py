@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,6 +12,8 @@ from typing import Any
 
 from medfuse import settings as settings_
 from medfuse.errors import OutputError, Repair, UsageError
+from medfuse.io import files
+from medfuse.io.locators import locate
 from medfuse.io.studies import name_volumes
 from medfuse.modality import MODALITIES
 from medfuse.record import Record
@@ -44,22 +48,30 @@ class Request:
 
     def check(self) -> None:
         """Refuse with ``UsageError`` what contradicts itself, before anything is opened."""
-        for name in self.names:
+        new = [name.rpartition("=")[2] for name in self.names]
+        for name in new:
             check_name(name)
-        if len({name.lower() for name in self.names}) < len(self.names):
+        if len({name.lower() for name in new}) < len(new):
             raise UsageError("two moving scans have the same --name")
         if self.fixed is not None and not self.is_folder:
             raise UsageError(
                 "--fixed names a scan of a patient's folder", hint="the first file is the fixed one"
             )
-        if self.is_folder and not Path(self.scans[0]).exists():
-            return  # reading it says what is wrong
-        if self.is_folder and self.fixed is None and Path(self.scans[0]).suffix in _SCAN_SUFFIXES:
+        if self.is_folder and _is_one_scan(self.scans[0]):
             raise UsageError("there is no moving scan", hint="name it after the fixed one")
-        if not self.is_folder and self.names and len(self.names) != len(self.scans) - 1:
+        plain = self.names and not any("=" in name for name in self.names)
+        if not self.is_folder and plain and len(self.names) != len(self.scans) - 1:
             raise _miscounted(len(self.names), len(self.scans) - 1)
-        if self.masks[1] is not None and len(self.scans) > 2:
+        if len(self.scans) > 2:
+            self._check_single()
+
+    def _check_single(self) -> None:
+        """Refuse what would hold for one moving scan only, where there are several."""
+        if self.masks[1] is not None:
             raise UsageError("--moving-mask goes with one moving scan", hint="register them apart")
+        if self.start not in _STARTS:
+            what = "a transform file for --start goes with one moving scan"
+            raise UsageError(what, hint="register them apart")
 
     def read(self, folder: OutputFolder) -> tuple[Case, Record]:
         """Read every input, reserve the output, and return the case and its record.
@@ -67,8 +79,7 @@ class Request:
         All repairs are said on stderr. Raises ``InputError`` for what cannot be read or
         registered, ``OutputError`` for results that cannot be put into place.
         """
-        if self.is_folder and Path(self.scans[0]).exists():
-            self._check_apart(folder.folder)
+        self._check_apart(folder.folder)
         record = Record("register", seed=self.options.get("seed", 0))
         study, fixed = self._study(partial(_note, record, "study"))
         start = None if self.start in _STARTS else self._start(record)
@@ -94,10 +105,19 @@ class Request:
 
     def _check_apart(self, out: Path) -> None:
         """Refuse results among the scans of a patient: the next run would read them as scans."""
-        if out.samefile(self.scans[0]):
-            raise OutputError(
-                "is the patient's folder", where=out, hint="name a folder inside it", id="S4"
-            )
+        home = out.resolve()
+        for text in self.scans:
+            path = Path(text) if self.is_folder else inputs.path(text)
+            if not files.is_folder(path):
+                among = home == path.parent.resolve()
+            elif self.is_folder:
+                visit = _VISIT.match(home.name) is not None
+                among = home == path.resolve() or (home.is_relative_to(path.resolve()) and visit)
+            else:  # of a series
+                among = home in (path.resolve(), path.parent.resolve())
+            if among:
+                hint = "name a folder of its own, such as aligned"
+                raise OutputError("this is where the scans lie", where=out, hint=hint, id="S4")
 
     def _start(self, record: Record) -> Transform:
         return inputs.transform(self.start, partial(_note, record, "start"))
@@ -121,10 +141,8 @@ class Request:
                 "there is only one scan", where=self.scans[0], hint="name a moving scan as well"
             )
         moving = len(study.volumes) - 1
-        if self.masks[1] is not None and moving > 1:
-            raise UsageError("--moving-mask goes with one moving scan", hint="register them apart")
-        if self.names and len(self.names) != moving:
-            raise _miscounted(len(self.names), moving)
+        if moving > 1:
+            self._check_single()
         return Study(
             study.id, _renamed(study.volumes, fixed, self.names), study.report, study.labels
         ), fixed
@@ -148,7 +166,14 @@ class Request:
         return settings_document(case, start=start, masks=masks)
 
 
-_SCAN_SUFFIXES = {".gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm"}
+_VISIT = re.compile("sub-|ses-")  # folders that reading a patient's folder enters
+
+
+def _is_one_scan(text: str) -> bool:
+    """Tell whether a file, or one series of a folder, is named, and no patient's folder."""
+    locator = locate(text)
+    chosen = bool(locator.options) or locator.modality is not None
+    return chosen or os.path.isfile(locator.path)  # noqa: PTH113 - any text
 
 
 def _note(record: Record, name: str, repair: Repair) -> None:
@@ -169,13 +194,23 @@ def _renamed(
     volumes: Mapping[str, Volume], fixed: str, names: tuple[str, ...]
 ) -> dict[str, Volume]:
     """Return the volumes with the moving ones under the user's ``names``, where there are any."""
-    if fixed.lower() in {name.lower() for name in names}:
-        raise UsageError(f"{fixed!r} is the fixed scan's name", where="--name", hint="use another")
-    given = iter(names)
-    return {
-        name if name == fixed or not names else next(given): volume
-        for name, volume in volumes.items()
-    }
+    moving = [name for name in volumes if name != fixed]
+    pairs = [name.split("=", 1) for name in names]
+    if any(len(pair) == 2 for pair in pairs):  # CT=planning
+        old = {name.lower(): name for name in moving}
+        for pair in pairs:
+            if len(pair) != 2 or pair[0].lower() not in old:
+                hint = f"write SCAN=NAME for each, SCAN one of {', '.join(moving)}"
+                raise UsageError("is not understood", where="--name", hint=hint)
+        new = {old[scan.lower()]: name for scan, name in pairs}
+    elif len(names) in (0, len(moving)):
+        new = dict(zip(moving, names, strict=False))
+    else:
+        raise _miscounted(len(names), len(moving))
+    renamed = {name: new.get(name, name) for name in volumes}
+    if len({name.lower() for name in renamed.values()}) < len(renamed):
+        raise UsageError("two scans would have one name", where="--name", hint="use another")
+    return {renamed[name]: volume for name, volume in volumes.items()}
 
 
 def _miscounted(names: int, moving: int) -> UsageError:

@@ -127,7 +127,10 @@ def _is_terminal() -> bool:
 
 
 class _Lines:
-    """One plain line for each thing that is worked on, when it begins."""
+    """One plain line for each thing that is worked on, when it begins.
+
+    A reader that went away must not cost the result: that is met again when the work is done.
+    """
 
     def __init__(self) -> None:
         self.said: set[str] = set()
@@ -136,7 +139,9 @@ class _Lines:
         thing = _thing(what)
         if thing not in self.said and done <= total:
             self.said.add(thing)
-            say(escaped(what))
+            with contextlib.suppress(OSError):
+                say(escaped(what))
+                sys.stdout.flush()
 
 
 class _Bar:

@@ -1,7 +1,8 @@
 """Work in a child process, so that Ctrl-C is answered at once even inside a long C++ filter.
 
-The parent only waits. A signal is passed on; a child that has not ended a second later is killed,
-and what it was writing under temporary names is removed. A child that the system kills (no
+The parent only waits. A signal is passed on; a child that has not ended 0.4 seconds later is
+killed, and what it was writing under temporary names is removed. A signal that was ignored when
+the command began stays ignored, as ``nohup`` asks. A child that the system kills (no
 memory left) or that crashes becomes one line and an exit code, never a silent half result.
 """
 
@@ -20,7 +21,7 @@ from typing import NoReturn
 
 _PATIENCE = 0.4  # seconds between a signal and SIGKILL
 _PDEATHSIG = 1  # prctl(2): PR_SET_PDEATHSIG
-_SIGNALS = tuple(
+_SIGNALS: tuple[signal.Signals, ...] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 _news: list[int] = []  # in the child: where to announce folders with temporary files
@@ -37,7 +38,7 @@ class _Stop(BaseException):
 def announce(folder: str | os.PathLike[str], made: bool = False) -> None:
     """Tell the parent that temporary files of this process may lie in ``folder``.
 
-    They are named ``.<pid>-*`` or ``.partial-<pid>*``, and a lock holds the pid; ``made``
+    They are named ``.<pid>-*`` or ``.partial-<pid>-*``, and a lock holds the pid; ``made``
     says that the folder itself is new. Does nothing where there is no parent.
     """
     if _news:
@@ -46,24 +47,36 @@ def announce(folder: str | os.PathLike[str], made: bool = False) -> None:
 
 
 def supervise(work: Callable[[], int], report: Callable[[str], None]) -> int:
-    """Run ``work`` in a child and return its exit code; ``report`` says how it ended otherwise."""
+    """Run ``work`` in a child and return its exit code; ``report`` says how it ended otherwise.
+
+    For the last act of a process: no signal is heard any more when it returns.
+    """
+    try:
+        return _supervised(work, report)
+    finally:  # the interpreter, on its way out, puts the default handlers back
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _supervised(work: Callable[[], int], report: Callable[[str], None]) -> int:
     lifeline, alive = os.pipe()  # closes when the parent is gone, whatever ended it
     news, announced = os.pipe()
+    heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     # a signal waits until each process has said what to do with it
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, heard)
     child = os.fork()
     if child == 0:
         os.close(alive)
         os.close(news)
         _news.append(announced)
-        _work(work, lifeline)
+        _work(work, lifeline, heard)
     os.close(lifeline)
     os.close(announced)
     try:
-        for number in _SIGNALS:
+        for number in heard:
             signal.signal(number, _interrupt)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
         _, status = os.waitpid(child, 0)
+        _deafen()
     except _Stop as stop:
         _end(child, stop.number)
         _clean(child, news)
@@ -80,25 +93,36 @@ def supervise(work: Callable[[], int], report: Callable[[str], None]) -> int:
     return 1
 
 
-def _interrupt(number: int, _: FrameType | None) -> None:
+def _interrupt(number: int, _: FrameType | None) -> NoReturn:
+    """Handle a signal in the parent: once, so that none comes into the tidying up."""
+    _deafen()
     raise _Stop(number)
+
+
+def _deafen() -> None:
+    """Hear no signal any more (SIG_IGN: Python would complain of one that is under way)."""
+    for number in _SIGNALS:
+        signal.signal(number, _unheard)
+
+
+def _unheard(number: int, _: FrameType | None) -> None:
+    """Do nothing about a signal."""
 
 
 def stop(number: int, _: FrameType | None) -> NoReturn:
     """Handle a signal in the working process: once, by leaving through every ``finally``."""
-    for other in _SIGNALS:
-        signal.signal(other, signal.SIG_IGN)
+    _deafen()
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)
 
 
-def _work(work: Callable[[], int], lifeline: int) -> NoReturn:
+def _work(work: Callable[[], int], lifeline: int, heard: list[signal.Signals]) -> NoReturn:
     code = 1
     try:
-        for number in _SIGNALS:
+        for number in heard:
             signal.signal(number, stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
         _die_with_parent(lifeline)
         code = work()
     except KeyboardInterrupt:
@@ -129,19 +153,23 @@ def _follow(lifeline: int) -> None:
 
 
 def _end(child: int, number: int) -> None:
-    """Pass the signal on, wait a little, then kill."""
-    for other in _SIGNALS:
-        signal.signal(other, signal.SIG_IGN)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child, number)
+    """Pass the signal on, wait a little, then kill; the child may have ended by itself."""
+    with contextlib.suppress(ChildProcessError):  # it was reaped just as the signal came
+        _kill(child, number)
+
+
+def _kill(child: int, number: int) -> None:
+    ended, _ = os.waitpid(child, os.WNOHANG)
+    if ended:
+        return
+    os.kill(child, number)  # it is there, or not reaped: the number is nobody else's
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         ended, _ = os.waitpid(child, os.WNOHANG)
         if ended:
             return
         time.sleep(0.01)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
 
@@ -152,11 +180,12 @@ def _clean(child: int, news: int) -> None:
     with contextlib.suppress(BlockingIOError):
         while part := os.read(news, 1 << 16):
             told += part
-    for message in {name for name in told.split(b"\0") if name}:
+    # the longest first: a folder inside another is removed before it
+    for message in sorted({name for name in told.split(b"\0") if name}, key=len, reverse=True):
         folder = os.fsdecode(message[1:])
         with contextlib.suppress(OSError):
             for entry in os.scandir(folder):
-                ours = entry.name.startswith((f".{child}-", f".partial-{child}"))
+                ours = entry.name.startswith((f".{child}-", f".partial-{child}-"))
                 if ours or _is_lock(entry, child):
                     _remove(entry)
             if message.startswith(b"+"):

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INCHES = 3.3  # width of one picture
-_SQUARES = 9  # of a checkerboard along the longer side
 
 Row = tuple[str, list[tuple[figures.Pixels, Plane]]]
 
@@ -85,8 +84,7 @@ def compare(fixed: Volume, moved: Volume) -> Figure:
         values = cut(moved, plane)
         under = figures.grey(cut(fixed, plane), looks[0], plane)
         over = figures.grey(values, looks[1], plane)
-        square = max(plane.shape) * plane.step / _SQUARES
-        mixed = figures.checkerboard(under, over, plane, square=square)
+        mixed = figures.checkerboard(under, over, plane)
         lines = figures.outlined(under, values, at, plane)
         for (_, row), drawn in zip(rows, (under, over, mixed, lines), strict=True):
             row.append((drawn, plane))

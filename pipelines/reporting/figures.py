@@ -25,6 +25,7 @@ VERMILLION, PURPLE, BLUE = (213, 94, 0), (204, 121, 167), (0, 114, 178)
 LABEL_COLOURS = (ORANGE, SKY, YELLOW, PURPLE, GREEN, VERMILLION, BLUE)
 _UNSEEN = (16, 24, 32)  # where nothing was seen: a bluish dark, no grey of any picture
 _LONGEST = 460  # pixels of a finished picture's longer side
+_SQUARES = 9  # of a checkerboard along the longer side
 _HEAT = np.array(  # dark violet to pale yellow, luminance rising evenly (inferno's anchors)
     [[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]],
     dtype=np.float32,
@@ -53,8 +54,14 @@ def fused(under: Pixels, values: Array32, window: tuple[float, float], plane: Pl
     return (under * (1 - opacity) + colour * opacity).astype(np.uint8)
 
 
-def checkerboard(first: Pixels, second: Pixels, plane: Plane, *, square: float) -> Pixels:
-    """Alternate two pictures in squares of ``square`` mm; the top left one is the first's."""
+def checkerboard(
+    first: Pixels, second: Pixels, plane: Plane, *, square: float | None = None
+) -> Pixels:
+    """Alternate two pictures in squares; the top left one is the first's.
+
+    ``square`` is their side in mm; without it there are nine along the longer side.
+    """
+    square = max(plane.shape) * plane.step / _SQUARES if square is None else square
     side = square / plane.step * zoom(plane)
     rows = (np.arange(first.shape[0]) / side).astype(int)[:, None]
     columns = (np.arange(first.shape[1]) / side).astype(int)[None, :]

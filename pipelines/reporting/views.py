@@ -34,7 +34,6 @@ Mask = npt.NDArray[np.bool_]
 
 AXIALS = (-0.2, 0.0, 0.2)  # where the axial planes lie, as parts of the content's height
 _SEEN = 0.1  # part of the planes that a scan must cover to be shown where its header has it
-_SQUARES = 9  # of a checkerboard along the longer side
 
 
 @dataclass(frozen=True)
@@ -230,11 +229,10 @@ def _each(cuts: _Cuts, draw: Callable[[int], figures.Pixels]) -> list[figures.Pi
 def _checkered(
     cuts: _Cuts, first: list[figures.Pixels], second: list[figures.Pixels]
 ) -> list[figures.Pixels]:
-    drawn = []
-    for one, other, plane in zip(first, second, cuts.planes, strict=True):
-        square = max(plane.shape) * plane.step / _SQUARES
-        drawn.append(figures.checkerboard(one, other, plane, square=square))
-    return drawn
+    return [
+        figures.checkerboard(one, other, plane)
+        for one, other, plane in zip(first, second, cuts.planes, strict=True)
+    ]
 
 
 def _outline_names(scan: Volume) -> tuple[str, str]:

@@ -45,6 +45,16 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "%",
         "above 35 %; a small one means that the scans show different parts",
     ),
+    "compared": (
+        "Compared: part of the smaller body that lies inside the other scan",
+        "%",
+        "above 10 %; less is next to nothing",
+    ),
+    "compared_cm3": (
+        "Compared tissue",
+        "cm³",
+        "above 300; a small piece fits in many places",
+    ),
     "margin": (
         "Margin: how much better this pose is than the best other one",
         "×",
@@ -53,12 +63,12 @@ FIGURES: dict[str, tuple[str, str, str]] = {
     "information_nats": (
         "Mutual information: how much one scan tells about the other",
         "nats",
-        "no fixed limit; compare it between two results for the same pair",
+        "above 0.25; less is next to nothing",
     ),
     "sharpness": (
         "Sharpness: how much better this pose is than poses 8 mm or 8° beside it",
         "×",
-        "above 1: the answer sits on a peak",
+        "above 1.08: the answer sits on a peak",
     ),
     "stability_mm": (
         "Stability: how far apart two halves of the samples place the scan",
@@ -66,10 +76,10 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "below 3 mm",
     ),
     "inverse_consistency_mm": ("Consistency: forward and back again", "mm", "below 1 mm"),
-    "folding": ("Folded voxels in the body", "%", "0"),
+    "folding_percent": ("Folding: voxels that the bending turns inside out", "%", "0"),
 }
 _SEARCHED = " after a global search of orientations"
-_PERCENT = {"overlap", "folding"}
+_PERCENT = {"overlap", "compared"}  # kept as a part of 1
 _NO_RIVAL = 10.0  # the margin where no other pose was found at all
 
 
@@ -217,6 +227,8 @@ def methods(moving: str, fixed: str, *, facts: Mapping[str, Any]) -> str:
         start = "the pose in the headers" if known else "a given transform"
         how = how.replace(_SEARCHED, "") + f", starting from {start}"
     seed = "" if facts["seed"] is None else f"; seed {facts['seed']}"
+    if facts["kind"] == "deformable":
+        how += ", then bending a B-spline grid"
     kind = {"linear": "linear", "nearest": "nearest-neighbour", "bspline": "cubic B-spline"}
     by = kind.get(str(facts["interpolation"]))
     by = f" by {by} interpolation" if by else ""

@@ -19,8 +19,10 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 COMMAND = (sys.executable, "-m", "pipelines.cli.app")
 # the same command with a registration that never ends, in compiled code that no signal reaches
 STUCK = """
-import itertools, sys
+import itertools, signal, sys
 from pathlib import Path
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # heard, however the tests were started
 from pipelines import register_case
 from pipelines.cli import app
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
+import pytest
 
 from medfuse.errors import Repair
 from medfuse.geometry import Geometry
@@ -79,3 +81,10 @@ def test_the_text_is_plain() -> None:
 def test_versions_of_what_results_depend_on() -> None:
     assert {"python", "medfuse", "numpy", "scipy", "SimpleITK"} <= set(versions())
     assert "not installed" not in versions().values()
+
+
+def test_json_holds_no_nan() -> None:
+    """NaN and infinity are no JSON: other readers stop at them."""
+    record = Record("register", {"a": math.nan, "b": (1.5, math.inf)})
+    text = record.to_json()
+    assert json.loads(text, parse_constant=pytest.fail)["settings"] == {"a": None, "b": [1.5, None]}

@@ -8,7 +8,7 @@ import pytest
 from medfuse.errors import QualityRefused
 from medfuse.geometry import Geometry
 from medfuse.modality import MODALITIES
-from medfuse.transform import Affine
+from medfuse.transform import Affine, Chain
 from medfuse.volume import LabelMap, Volume
 from pipelines.carrying import carry, chained, overlap
 
@@ -41,8 +41,23 @@ def test_overlap_of_two_equal_cubes(moved: float, expected: float) -> None:
 
 
 def test_a_small_scan_inside_a_large_one_overlaps_fully() -> None:
-    assert overlap(cube(60, 4.0), cube(20), shift(0)) == pytest.approx(1, abs=0.35)
+    assert overlap(cube(60, 4.0), cube(20), shift(0)) == pytest.approx(1)
     assert overlap(cube(20), cube(60, 4.0), shift(0)) == pytest.approx(1)
+
+
+SLAB = Geometry((3, 40, 40), np.diag([1.0, 1.0, 1.0, 1.0]))  # 3 mm thick, in a field of 480 mm
+
+
+@pytest.mark.parametrize("z", [100.0, 103.0, 117.3])
+def test_X9_a_thin_or_small_scan_is_found_in_a_large_grid(z: float) -> None:
+    """Points 20 mm apart over the large grid would miss it between them."""
+    moved = shift(0, 0, -z)
+    assert overlap(cube(120, 4.0), SLAB, moved) == pytest.approx(1)
+    assert overlap(cube(120, 4.0), SLAB, shift(0, 0, -400)) == 0
+    small = cube(12)
+    assert overlap(cube(120, 4.0), small, Chain((moved,))) == pytest.approx(1, abs=0.7)
+    carried = carry(Volume(np.ones(SLAB.shape), SLAB, MODALITIES["CT"]), cube(240, 2.0), moved)
+    assert (carried.array > 0).any()
 
 
 def test_X9_an_empty_result_is_refused_for_scans_and_labels() -> None:

@@ -85,6 +85,11 @@ def test_S5_a_folder_that_is_none_or_cannot_be(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "a file"
 
 
+def test_a_folder_needs_a_name() -> None:
+    with pytest.raises(UsageError, match="--out: the folder has no name"), output_folder(""):
+        pass
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_S5_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)

@@ -10,12 +10,13 @@ from importlib import import_module
 import numpy as np
 import pytest
 
+from medfuse.geometry import Geometry
 from medfuse.modality import MODALITIES
 from medfuse.transform import Affine
 from medfuse.volume import Volume
 from registration import ENGINES, linear
 from registration.pair import Pair
-from registration.pairwise import Engine
+from registration.pairwise import Engine, register
 from registration.settings import Refined, RegisterSettings
 from tests.registration import toy
 
@@ -123,3 +124,28 @@ def test_what_lies_outside_a_mask_does_not_matter(engine: str) -> None:
     wanted = RegisterSettings(engine=engine)
     other = function(engine)(back, START.inverse(), wanted, RNG(1)).transform
     assert toy.errors(other.inverse(), TRUTH).mean() < 1
+
+
+FAR = Affine(np.array([[1.0, 0, 0, 2000], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))
+
+
+@pytest.mark.parametrize("kind", ["rigid", "deformable"])
+def test_a_start_out_of_sight_is_a_verdict_and_no_crash(
+    engine: str, pairs: dict[str, Pair], kind: str
+) -> None:
+    pair = pairs["T2"]
+    asked = RegisterSettings(engine=engine, transform=kind)  # type: ignore[arg-type]
+    found = register(pair.fixed, pair.moving, start=FAR, settings=asked)
+    assert found.quality.verdict == "fail"
+    assert found.quality.figures["overlap"] == 0
+    assert isinstance(found.transform, Affine)
+
+
+def test_eight_voxels_on_an_axis_are_enough(engine: str) -> None:
+    corner = np.eye(4)
+    corner[:3, :3] = toy.HEAD.world_from_voxel[:3, :3] / 3 * 24
+    corner[:3, 3] = -corner[:3, :3] @ [3.5, 3.5, 3.5]
+    grid = Geometry((8, 8, 8), corner)
+    asked = RegisterSettings(engine=engine, transform="affine")
+    found = register(toy.scan("T1", grid=grid), toy.scan("CT", grid=grid), settings=asked)
+    assert found.quality.verdict in {"review", "fail", "pass"}

@@ -151,3 +151,12 @@ def test_of_two_alike_the_finer_stays() -> None:
 
     assert choose_fixed(Study("case", {"T1": volume(3), "T1-2": volume(1)})) == "T1-2"
     assert choose_fixed(Study("case", {"T1-2": volume(1), "T1": volume(1)})) == "T1"
+
+
+def test_of_other_mr_the_finest_stays_whatever_its_contrast() -> None:
+    def volume(name: str, step: float) -> Volume:
+        grid = Geometry((8, 8, 8), np.eye(4) * [step, step, step, 1])
+        return Volume(np.zeros((8, 8, 8)), grid, MODALITIES[name])
+
+    study = {"FLAIR": volume("FLAIR", 6), "T2": volume("T2", 3), "CT": volume("CT", 1)}
+    assert choose_fixed(Study("case", study)) == "T2"

@@ -146,7 +146,7 @@ def test_a_slab_is_found_in_a_whole_head_and_the_other_way_round() -> None:
     there = Pair.of(whole, part)
     assert there.swapped
     best = search(there, "auto", FIRST, 0)[0].climbed.matrix
-    assert error(there.turned(best), FAR) < 2
+    assert error(there.turned(best), FAR) < 3  # of a candidate at 4 mm
     back = Pair.of(part, whole)
     best = search(back, "auto", FIRST, 0)[0].climbed.matrix
-    assert error(np.linalg.inv(best), FAR) < 2
+    assert error(np.linalg.inv(best), FAR) < 3

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from medfuse.errors import InputError
@@ -214,7 +215,7 @@ def test_a_mask_beside_the_volume_is_refused() -> None:
 @pytest.mark.parametrize("ranks", [0.0, 0.25, 1.0])
 def test_bins_rise_with_the_values(ranks: float) -> None:
     made = Prepared.of(toy.still("CT"))
-    found = made.in_bins(made.middle, 32, ranks=ranks)
+    found = made.in_bins(made.middle.array, 32, ranks=ranks)
     order = np.argsort(made.middle.array, axis=None, kind="stable")
     assert (np.diff(found.ravel()[order]) >= -1e-4).all()
     assert found.min() >= 0
@@ -228,7 +229,7 @@ def test_by_rank_every_bin_holds_as_many() -> None:
     values = np.exp(rng.normal(size=(32, 32, 32)))  # far from even
     grid = Geometry(values.shape, np.eye(4)[[2, 1, 0, 3]] * [4, 4, 4, 1])
     made = Prepared.of(Volume(values, grid, MODALITIES["MR"]))
-    found = made.in_bins(made.middle, 9, ranks=1.0)[made.rim]
+    found = made.in_bins(made.middle.array, 9, ranks=1.0)[made.rim]
     counts, _ = np.histogram(found, bins=8, range=(0, 8))
     assert counts / counts.sum() == pytest.approx(np.full(8, 1 / 8), abs=0.06)
 
@@ -237,7 +238,7 @@ def test_by_value_bins_are_linear_between_the_outer_quantiles() -> None:
     values = np.linspace(0, 1000, 32**3).reshape(32, 32, 32)
     grid = Geometry(values.shape, np.eye(4)[[2, 1, 0, 3]] * [4, 4, 4, 1])
     made = Prepared.of(Volume(values, grid, MODALITIES["MR"]))
-    found = made.in_bins(made.middle, 11, ranks=0.0)
+    found = made.in_bins(made.middle.array, 11, ranks=0.0)
     known = made.middle.array[made.rim]
     low, high = np.quantile(known, [1 / 255, 254 / 255])
     expected = np.clip((made.middle.array - low) / (high - low), 0, 1) * 10
@@ -252,7 +253,7 @@ def test_bins_and_foreground_do_not_depend_on_the_unit(scale: float, offset: flo
         Volume((toy.still("T1").array + offset) * scale, toy.HEAD, MODALITIES["T1"])
     )
     assert np.array_equal(plain.foreground, other.foreground)
-    gap = plain.in_bins(plain.middle, 32) - other.in_bins(other.middle, 32)
+    gap = plain.in_bins(plain.middle.array, 32) - other.in_bins(other.middle.array, 32)
     assert np.abs(gap).max() < 0.05
 
 
@@ -263,7 +264,7 @@ def test_a_single_bright_voxel_is_prepared_without_a_word(air: float) -> None:
     grid = Geometry(values.shape, np.eye(4)[[2, 1, 0, 3]] * [4, 4, 4, 1])
     made = Prepared.of(Volume(values, grid, MODALITIES["MR"]))
     assert made.foreground.any()
-    assert np.isfinite(made.in_bins(made.middle, 16)).all()
+    assert np.isfinite(made.in_bins(made.middle.array, 16)).all()
     assert np.isfinite(made.radius)
 
 
@@ -272,3 +273,22 @@ def test_a_volume_of_a_few_mm_has_a_size() -> None:
     made = Prepared.of(Volume(RNG(6).normal(size=(8, 8, 8)), grid, MODALITIES["MR"]))
     assert made.radius > 0
     assert made.points(50, RNG(1)).shape == (50, 3)
+
+
+def test_smoothing_averages_fine_axes_one_two_one_and_leaves_thick_slices() -> None:
+    grid = oblique(4, (7, 12, 9), (5.0, 1.5, 2.0))
+    array = RNG(3).normal(size=grid.shape).astype(np.float32)
+    expected = array
+    for axis in (1, 2):
+        expected = ndimage.convolve1d(expected, [0.25, 0.5, 0.25], axis, mode="nearest")
+    found = Level(array, grid).smoothed()
+    np.testing.assert_allclose(found.array, expected, atol=1e-6)
+    assert found.geometry is grid
+
+
+def test_points_are_drawn_only_where_they_are_wanted_unless_nowhere() -> None:
+    prepared = Prepared.of(toy.still("T1"))
+    left = prepared.points(500, RNG(1), within=lambda places: places[:, 0] > 10)
+    assert (left[:, 0] > 10 - 2).all()  # each lies inside its 4-mm voxel
+    nowhere = prepared.points(500, RNG(1), within=lambda places: places[:, 0] > 1e6)
+    np.testing.assert_array_equal(nowhere, prepared.points(500, RNG(1)))

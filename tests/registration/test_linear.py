@@ -47,7 +47,7 @@ def test_the_climb_is_told_the_true_slope(
             gap = check_grad(lambda p: cost(p)[0], lambda p: cost(p)[1], at, epsilon=0.02)
             told[n] = gap / np.linalg.norm(slope)
 
-    monkeypatch.setattr(linear, "minimize", looked_at)
+    monkeypatch.setattr(linear, "descend", looked_at)
     climb(measure, START, freedom=freedom, radius=60.0)  # type: ignore[arg-type]
     assert max(told.values()) < 0.03
 
@@ -109,3 +109,30 @@ def test_points_drawn_from_the_moving_volume_give_the_same_answer(pair: Pair) ->
     there = refine(pair, Affine(START), RegisterSettings(), rng(1)).transform
     here = refine(back, Affine(START).inverse(), RegisterSettings(), rng(1)).transform
     assert toy.errors(there, here.inverse()).mean() < 0.4
+
+
+@pytest.mark.parametrize("names", [("T1", "PET"), ("PET", "T1")])
+def test_beside_a_pet_points_come_from_the_sharper_volume_where_the_pet_shows_it(
+    names: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slab = toy.around(TRUTH, toy.HEAD.crop((22, 0, 0), (43, 64, 64)))
+    made = {"T1": toy.still("T1"), "PET": toy.scan("PET", TRUTH, grid=slab)}
+    pair = Pair.of(made[names[0]], made[names[1]])
+    truth = TRUTH if names[0] == "T1" else TRUTH.inverse()
+    start = Affine(START) if names[0] == "T1" else Affine(START).inverse()
+    drawn = []
+    between = Measure.between
+
+    def watched(fixed, moving, points, **how):  # type: ignore[no-untyped-def]
+        drawn.append((fixed[0], points))
+        return between(fixed, moving, points, **how)
+
+    monkeypatch.setattr(Measure, "between", watched)
+    found = refine(pair, start, RegisterSettings(), np.random.default_rng(1)).transform
+    assert toy.errors(found, truth).mean() < (1.0 if names[0] == "T1" else 40)
+    sharp = pair.prepared_fixed if names[0] == "T1" else pair.prepared_moving
+    assert drawn[-1][0] is sharp
+    seen = slab.voxel(TRUTH.map(drawn[-1][1]))
+    near = 4.0  # of a point's own voxel, and of the pose at that stage, in voxels of 3 mm
+    assert ((seen > -near) & (seen < np.asarray(slab.shape) + near)).all()
+    assert len(drawn[-1][1]) == 40_000

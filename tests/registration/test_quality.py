@@ -40,6 +40,43 @@ def test_the_truth_passes_with_figures_that_make_sense(moving: Volume) -> None:
     assert 0 <= found.figures["stability_mm"] < 2
 
 
+def test_the_way_there_and_back_ends_where_it_began_only_for_the_truth(moving: Volume) -> None:
+    rivals = (HALF_TURN,)
+    assert "inverse_consistency_mm" not in assess(toy.still("T1"), moving, TRUTH).figures
+    true = assess(toy.still("T1"), moving, TRUTH, rivals=rivals, both_ways=True)
+    assert true.figures["inverse_consistency_mm"] < 0.5
+    off = TRUTH.then(toy.motion((1, 0, 0), 0, (6, 0, 0)))
+    false = assess(toy.still("T1"), moving, off, rivals=rivals, both_ways=True)
+    # the way back is refined to the truth: what is left is the 6 mm that the way there is off
+    assert false.figures["inverse_consistency_mm"] == pytest.approx(6, abs=0.5)
+
+
+def piece(volume: Volume, middle: Affine, side: int) -> Volume:
+    """Return a cube of ``side`` voxels out of ``volume``, where ``middle`` carries a place."""
+    at = np.round(volume.geometry.voxel(middle.map([[12.0, -20.0, 10.0]]))[0]).astype(int)
+    low, high = at - side // 2, at - side // 2 + side
+    cut = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    grid = volume.geometry.crop(tuple(low.tolist()), tuple(high.tolist()))
+    return volume.with_array(volume.array[cut].copy(), grid)
+
+
+@pytest.mark.parametrize("side", [14, 20])
+def test_a_small_piece_never_passes_and_overlap_is_the_fixed_ones(
+    moving: Volume, side: int
+) -> None:
+    small = piece(moving, TRUTH, side)
+    found = assess(toy.still("T1"), small, TRUTH, rivals=(HALF_TURN,))
+    body = np.prod([62, 76, 66]) * 4 / 3 * np.pi  # mm3 of the scalp's ellipsoid
+    assert found.figures["overlap"] == pytest.approx((3 * side) ** 3 / body, rel=0.15)
+    assert found.figures["compared"] > 0.9
+    assert found.figures["compared_cm3"] == pytest.approx((3 * side) ** 3 / 1000, rel=0.3)
+    assert found.verdict == "review"
+    other = assess(piece(toy.still("T1"), IDENTITY, side), moving, TRUTH, rivals=(HALF_TURN,))
+    assert other.figures["overlap"] > 0.9
+    assert other.verdict == "review"
+    assert any("cm3 of tissue" in reason for reason in other.reasons)
+
+
 def test_half_a_turn_does_not_pass_and_the_reason_is_said(moving: Volume) -> None:
     found = assess(toy.still("T1"), moving, HALF_TURN)
     assert found.verdict != "pass"
@@ -71,6 +108,7 @@ def test_no_overlap_fails(moving: Volume) -> None:
     assert found.verdict == "fail"
     assert found.figures["overlap"] == 0
     assert "0%" in found.reasons[0]
+    assert "next to nothing in common" in found.reasons[-1]
 
 
 def test_little_overlap_is_doubted(moving: Volume) -> None:
@@ -128,6 +166,8 @@ def test_what_bends_is_judged_by_its_linear_part_and_its_folds(moving: Volume) -
     assert smooth.figures["folding_percent"] == 0
     bent = judge(pair, Chain((folded, TRUTH)), TRUTH, rivals, 0)
     assert bent.figures["folding_percent"] == 100
+    assert (smooth.verdict, bent.verdict) == ("pass", "review")
+    assert any("folds 1e+02 % of space" in reason for reason in bent.reasons)
     assert "folding_percent" not in judge(pair, TRUTH, TRUTH, rivals, 0).figures
     with pytest.raises(UsageError, match="linear"):
         assess(toy.still("T1"), moving, Chain((flat, TRUTH)))

@@ -54,8 +54,8 @@ def plainly(
     points: Array64, fixed: Prepared, moving: Prepared, pose: Array64
 ) -> tuple[float, float]:
     """Return score and overlap of one pose in the most direct words."""
-    still = np.rint(fixed.in_bins(fixed.coarse, BINS, ranks=1.0)).astype(int)
-    seen = np.rint(moving.in_bins(moving.coarse, BINS, ranks=1.0)).astype(int)
+    still = np.rint(fixed.in_bins(fixed.coarse.array, BINS, ranks=1.0)).astype(int)
+    seen = np.rint(moving.in_bins(moving.coarse.array, BINS, ranks=1.0)).astype(int)
     joint = np.zeros((BINS, BINS))
     for point in points:
         at = np.rint(fixed.coarse.geometry.voxel(point)).astype(int)

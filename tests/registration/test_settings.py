@@ -52,6 +52,13 @@ def test_unknown_words_are_refused_with_the_nearest() -> None:
         settings.load(RegisterSettings, {"start": "centre"})
 
 
+def test_words_are_checked_however_settings_are_made() -> None:
+    # a wrong word would quietly mean another transform
+    for wrong in ({"transform": "Rigid"}, {"transform": "afine"}, {"start": "headers"}):
+        with pytest.raises(UsageError, match=f"unknown {next(iter(wrong))}"):
+            RegisterSettings(**wrong)  # type: ignore[arg-type]
+
+
 def test_what_comes_back_is_frozen() -> None:
     made = Registration(IDENTITY, Quality("pass", {}), RegisterSettings())
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -7,6 +7,7 @@ that the same transform gives the same bytes. The layout: ``/TransformGroup/N/Tr
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,12 +52,16 @@ def read(path: Path, where: object) -> list[Stored]:
         raise _damaged(where) from error
 
 
-def write(items: list[Stored], path: Path) -> None:
-    """Write ``items`` to ``path``: the same bytes every time, without times, host or version."""
+def payload(items: list[Stored]) -> bytes:
+    """Return the file of ``items``: the same bytes every time, without times, host or version.
+
+    It is made in memory: on a disk that is full, or may not grow, HDF5 itself would crash.
+    """
     import h5py
 
     word = h5py.string_dtype("ascii")
-    with h5py.File(path, "w", libver="earliest", track_order=False) as file:
+    made = BytesIO()
+    with h5py.File(made, "w", libver="earliest", track_order=False) as file:
         # what ITK reads before anything else: which ITK wrote it; the layout is that of 5.x
         file.create_dataset("ITKVersion", data=np.array([b"5.4.0"], dtype=object), dtype=word)
         group = file.create_group(_GROUP)
@@ -71,6 +76,7 @@ def write(items: list[Stored], path: Path) -> None:
                 {"compression": "gzip", "compression_opts": 5} if item.parameters.size > 99 else {}
             )
             entry.create_dataset(_PARAMETERS[0], data=item.parameters, **large)
+    return made.getvalue()
 
 
 def _stored(group: h5py.Group, name: str, budget: int, where: object) -> Stored:

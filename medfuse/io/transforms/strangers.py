@@ -6,7 +6,7 @@ import re
 
 from medfuse.errors import InputError
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _MATRIX = re.compile(rf"\s*{_NUMBER}(?:[ \t]+{_NUMBER}){{3}}\s*(?:\n|$)")
 
 

@@ -16,7 +16,7 @@ import pytest
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from medfuse.errors import InputError, Repair
-from medfuse.io.dicom_read import is_dicom, list_series, read_series
+from medfuse.io.dicom_read import list_series, read_series
 from medfuse.io.dicom_seg import overlapping_segments, read_segmentation
 from medfuse.io.suv import require_suv
 from medfuse.volume import Volume
@@ -536,7 +536,6 @@ def test_D41_a_pipe_is_never_opened(tmp_path: Path) -> None:
     begun = time.monotonic()
     np.testing.assert_array_equal(repaired(folder, "D41").array, TRUTH)
     assert time.monotonic() - begun < 5
-    assert is_dicom(folder)
 
 
 def test_D43_more_pixels_than_can_be(tmp_path: Path) -> None:

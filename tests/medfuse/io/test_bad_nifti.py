@@ -353,7 +353,7 @@ def test_N23_four_dimensions(tmp_path: Path) -> None:
     for n in range(5):
         assert same_values(read_volume(path, volume=n), series[..., n])
     assert same_values(read_volume(f"{path}:volume=3"), series[..., 3])
-    with pytest.raises(UsageError, match="has no volume=5"):
+    with pytest.raises(InputError, match="has no volume=5"):
         read_volume(path, volume=5)
 
 
@@ -486,6 +486,17 @@ def test_N35_extension_that_runs_into_the_voxels(ok: Path) -> None:
         extension = struct.pack("<2i8s", length, 6, b"comment")
         ok.write_bytes(data[:352] + extension + data[352:])
         refused(ok, "N35", "does not end before the voxels")
+
+
+@pytest.mark.parametrize("offset", [352.0, 0.0, 356.0])
+@pytest.mark.parametrize("length", [16, 2**31 - 16])
+def test_N35_extension_slipped_in_before_the_voxels(ok: Path, offset: float, length: int) -> None:
+    """The voxels moved, what says where they begin did not: they would be read shifted."""
+    patch(ok, 348, "<4B", 1, 0, 0, 0)
+    patch(ok, 108, "<f", offset)
+    data = ok.read_bytes()
+    ok.write_bytes(data[:352] + struct.pack("<2i8s", length, 6, b"comment") + data[352:])
+    refused(ok, "N35", "before one could end")
 
 
 def test_N35_good_extensions_are_skipped(tmp_path: Path) -> None:

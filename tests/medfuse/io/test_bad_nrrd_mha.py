@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import SimpleITK as sitk
 
 from medfuse.errors import InputError
 from medfuse.io import itkfiles
+from medfuse.io.volumes import read_volume
 from pipelines.cli import app
 
 Make = Callable[..., Path]
@@ -196,6 +198,22 @@ def test_R11_shear_is_read_exactly(make: Make) -> None:
     assert grid.shear_degrees == pytest.approx(np.degrees(np.arctan(0.05)))
 
 
+@pytest.mark.parametrize("name", ["Lister_CT.raw", "List of a.raw", "50%.raw", "a 100% 1.raw"])
+def test_R2_a_name_that_looks_like_a_list_is_one_file(make: Make, name: str) -> None:
+    path = make("a.mhd", (b"a.raw", name.encode()))
+    path.with_name("a.raw").rename(path.with_name(name))
+    assert itkfiles.read(path, {}).array.shape == SHAPE
+
+
+@pytest.mark.parametrize("shear", [b"0.1", b"0.3", b"-0.3"])
+def test_R11_large_shear_is_refused(make: Make, refused: Refused, shear: bytes) -> None:
+    """As N10: 5.7 and 16.7 degrees."""
+    edit = (b"Matrix = 1 0 0 0 1 0", b"Matrix = 1 0 0 " + shear + b" 1 0")
+    refused(make("a.mha", edit), "N10")
+    edit = (b"directions: (2,0,0) (0,2,0)", b"directions: (2,0,0) (" + shear + b",1,0)")
+    refused(make("a.nrrd", edit), "N10")
+
+
 @pytest.mark.parametrize("sizes", [b"60000 60000 60000", b"12 14 -6", b"0 14 10", b"12 14"])
 def test_R12_impossible_sizes(make: Make, refused: Refused, sizes: bytes) -> None:
     refused(make("a.mha", (b"DimSize = 12 14 10", b"DimSize = " + sizes)), "R12")
@@ -254,3 +272,28 @@ def test_a_whole_file_in_gzip_is_named(make: Make, refused: Refused) -> None:
     path = make("a.nrrd")
     path.write_bytes(gzip.compress(path.read_bytes()))
     refused(path, "R6", match="as a whole")
+
+
+@pytest.mark.parametrize("filling", [b" ", b"\t", b"a", b"\n", b"1", b"a =", b"(", b"none "])
+def test_R6_no_header_is_long_to_read(tmp_path: Path, filling: bytes) -> None:
+    """A mebibyte of anything takes a moment, not a day."""
+    path = tmp_path / "a.mha"
+    mha = b"ObjectType = Image\nNDims = 3\n"
+    nrrd = b"NRRD0004\nspace: LPS\ndimension: 3\nsizes: 9 9 9\nspace directions: "
+    for text in (mha, mha + b"DimSize = ", nrrd):
+        path.write_bytes(text + filling * (2**20 // len(filling)) + b"x")
+        start = time.process_time()
+        with pytest.raises(InputError):
+            read_volume(path)
+        assert time.process_time() - start < 5
+
+
+def test_R5_a_number_of_a_mebibyte(tmp_path: Path) -> None:
+    path = tmp_path / "a.mha"
+    text = b"ObjectType = Image\nNDims = 3\nDimSize = 9 9 9\nElementSpacing = 1 1 "
+    path.write_bytes(text + b"1" * 2**19 + b"x\nElementDataFile = LOCAL\n")
+    start = time.process_time()
+    with pytest.raises(InputError) as caught:
+        read_volume(path)
+    assert caught.value.id == "R8"
+    assert time.process_time() - start < 5

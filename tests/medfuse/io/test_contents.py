@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -11,9 +12,12 @@ from medfuse.errors import InputError
 from medfuse.geometry import Geometry
 from medfuse.io.contents import as_labels, as_values
 from medfuse.io.image import Image
+from medfuse.io.volumes import read_volume, write_volume
 from medfuse.modality import MODALITIES
+from medfuse.volume import Volume
 
 PATH = Path("scan.nii")
+ONES, GRID = np.ones((9, 9, 9), "f4"), Geometry((9, 9, 9), np.eye(4))
 
 
 def image(array: np.ndarray) -> Image:
@@ -103,3 +107,47 @@ def test_what_is_no_label(value: float) -> None:
     with pytest.raises(InputError) as caught:
         as_labels(image(array), PATH)
     assert caught.value.id == "N16"
+
+
+@pytest.mark.parametrize("end", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(
+    ("name", "unit", "said", "again"),
+    [
+        ("PET", "SUVbw", b"unit=SUVbw", "SUVbw"),
+        ("PET", "Bq/ml", b"unit=Bq/ml", "Bq/ml"),
+        ("PET", "counts", b"unit=unknown", "unknown"),
+        ("PET", "PLANTED^NAME", b"unit=unknown", "unknown"),
+        ("CT", "HU", b"unit=HU", "HU"),
+        ("CT", "unknown", b"unit=unknown", "unknown"),
+        ("T1", "a.u.", b"", "a.u."),
+    ],
+)
+def test_the_unit_comes_back(
+    tmp_path: Path, end: str, name: str, unit: str, said: bytes, again: str
+) -> None:
+    given = Volume(ONES, GRID, MODALITIES[name], unit)
+    path = write_volume(given, tmp_path / f"{name}{end}")
+    assert nib.load(path).header["descrip"].item() == said
+    assert read_volume(path).unit == again
+
+
+def test_a_foreign_pet_says_no_unit_and_a_foreign_ct_is_in_hu(tmp_path: Path) -> None:
+    for name, text, unit in (
+        ("PET", "", "unknown"),
+        ("PET", "SUVbw", "unknown"),  # only the exact word is believed
+        ("PET", "unit=SUVbw ", "unknown"),
+        ("PET", "unit=HU", "unknown"),
+        ("CT", "", "HU"),
+        ("CT", "unit=SUVbw", "unknown"),
+        ("T1", "unit=SUVbw", "a.u."),
+    ):
+        image = nib.Nifti1Image(ONES, np.eye(4))
+        image.header["descrip"] = text
+        nib.save(image, tmp_path / f"{name}.nii")
+        assert read_volume(tmp_path / f"{name}.nii").unit == unit
+
+
+@pytest.mark.parametrize("end", [".nrrd", ".mha"])
+def test_nrrd_and_metaimage_say_no_unit(tmp_path: Path, end: str) -> None:
+    given = Volume(ONES, GRID, MODALITIES["PET"])
+    assert read_volume(write_volume(given, tmp_path / f"PET{end}")).unit == "unknown"

@@ -121,3 +121,38 @@ def test_bits_that_cannot_be(tmp_path: Path, bits: tuple[int, int]) -> None:
     made.BitsAllocated, made.BitsStored = bits
     with pytest.raises(InputError, match="in a way that is none"):
         stored_frame(read_pixels(maker.save(made, tmp_path / "x.dcm"))[0], 0)
+
+
+@pytest.mark.parametrize("kind", ["OW", "OB"])
+@pytest.mark.parametrize("columns", [13, 14])
+def test_bytes_in_big_endian_words_keep_their_order(
+    tmp_path: Path, kind: str, columns: int
+) -> None:
+    array = np.arange(2 * 15 * columns).reshape(2, 15, columns).astype(np.uint8)
+    payload = array.tobytes() + b"\0" * (array.size % 2)
+    made = maker.enhanced(array, [(0, 0, 0), (0, 0, 3)])
+    made.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    words = np.frombuffer(payload, "<u2").astype(">u2").tobytes()
+    made.PixelData = words if kind == "OW" else payload
+    made["PixelData"].VR = kind
+    path = tmp_path / "x.dcm"
+    pydicom.dcmwrite(path, made, implicit_vr=False, little_endian=False)
+    header, _ = read_pixels(path)
+    np.testing.assert_array_equal(pydicom.dcmread(path).pixel_array, array)
+    for k in range(2):
+        np.testing.assert_array_equal(stored_frame(header, k)[0], array[k])
+
+
+def test_D13_more_pixels_than_are_declared(tmp_path: Path) -> None:
+    """Half the rows would be read as if they were all; one line more is harmless."""
+    made = maker.slice_of(0)
+    made.Rows = 8
+    header, _ = read_pixels(maker.save(made, tmp_path / "x.dcm"))
+    with pytest.raises(
+        InputError, match="448 bytes of pixels, where its header declares 224"
+    ) as no:
+        stored_frame(header, 0)
+    assert no.value.id == "D13"
+    made.Rows = 15
+    header, _ = read_pixels(maker.save(made, tmp_path / "x.dcm"))
+    np.testing.assert_array_equal(stored_frame(header, 0)[0], maker.stored(0)[:15])

@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from medfuse.errors import InputError, Repair, UsageError
 from medfuse.geometry import Geometry
-from medfuse.io.dicom_read import is_dicom, read_series
+from medfuse.io.dicom_read import read_series
 from medfuse.volume import Volume
 from tests.medfuse.io import dicom_maker as maker
 
@@ -150,15 +150,32 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     assert caught.value.id == "D44"
 
 
-def test_dicom_is_known_by_its_bytes(tmp_path: Path) -> None:
+def test_a_name_without_suffix_is_read(tmp_path: Path) -> None:
     folder = maker.series(tmp_path / "x" / "y", count=1)
-    path = (folder / "000.dcm").rename(folder / "nameless")
-    assert is_dicom(path)
-    assert is_dicom(tmp_path)
-    assert is_dicom(path.read_bytes()[:132])
-    assert not is_dicom(b"")
-    (tmp_path / "z").mkdir()
-    assert not is_dicom(tmp_path / "z")
+    (folder / "000.dcm").rename(folder / "nameless")
+    with pytest.warns(Repair, match="one slice"):
+        assert read_series(tmp_path).array.shape == (1, 16, 14)
+
+
+def test_a_folder_is_scanned_once_for_all_its_series(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medfuse.io import dicom_scan
+
+    maker.series(tmp_path / "a", count=3)
+    (tmp_path / "notes.txt").write_text("x")
+    looked = []
+    real = dicom_scan.read_header
+    monkeypatch.setattr(dicom_scan, "read_header", lambda path: looked.append(path) or real(path))
+    found = dicom_scan.scan(tmp_path)
+    for series in (None, maker.SERIES, "5"):
+        volume = read_series(found, series=series)
+        assert volume.array.shape == (3, 16, 14)
+        assert volume.source is not None
+        assert volume.source.path == str(tmp_path)
+        kept = [repair.id for repair in volume.source.repairs]
+        assert kept == ([] if series else ["D26"])
+    assert len(looked) == 3
 
 
 def test_frames_are_placed_by_their_groups(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from medfuse.errors import InputError, Repair
 from medfuse.io.dicom_read import read_series
 from medfuse.io.dicom_seg import list_segments, overlapping_segments, read_segmentation
+from medfuse.io.volumes import read_labels
 from tests.medfuse.io import dicom_maker as maker
 
 
@@ -81,6 +82,16 @@ def test_one_of_two_segmentations_in_a_folder(tmp_path: Path) -> None:
     assert read_segmentation(tmp_path, series=uid).array.max() == 6
     assert dict(list_segments(tmp_path, series=uid)) == {6: "part 6"}
     assert overlapping_segments(tmp_path, series=uid) == ()
+
+
+def test_a_segmentation_by_its_series_number(tmp_path: Path) -> None:
+    maker.save(maker.segmentation([square(2, 5)], [0], [4]), tmp_path / "a.dcm")
+    other = maker.segmentation([square(3, 8)], [0], [6])
+    other.SeriesInstanceUID, other.SeriesNumber = f"{maker.ROOT}.14", 14
+    other.SOPInstanceUID = f"{maker.ROOT}.14.1"
+    maker.save(other, tmp_path / "b.dcm")
+    assert read_labels(tmp_path, series="14").array.max() == 6
+    assert read_labels(f"{tmp_path}:series=13").array.max() == 4
 
 
 def test_a_segment_that_is_not_there(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def test_an_object_without_pixels_or_known_word_is_called_by_it() -> None:
         ("MR", {"AcquisitionContrast": "FLUID_ATTENUATED"}, "FLAIR"),
         ("MR", {"AcquisitionContrast": "DIFFUSION"}, "MR"),
         ("MR", {"SeriesDescription": "T2", "ContrastBolusAgent": "GADAVIST"}, "T2"),
+        ("MR", {"SeriesDescription": "T1 PRE GAD", "ContrastBolusAgent": "GADAVIST"}, "T1"),
+        ("MR", {"SeriesDescription": "Ax T1 FLAIR"}, "MR"),
     ],
 )
 def test_modalities(modality: str, words: dict[str, str], name: str) -> None:

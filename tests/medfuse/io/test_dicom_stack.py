@@ -29,6 +29,7 @@ def plane(position: tuple[float, float, float], **values: object) -> Plane:
         "thickness": 3.0,
         "slope": 1.0,
         "intercept": 0.0,
+        "measure": "",
         "stack": "",
         "moment": (0.0, "", ()),
     }
@@ -118,3 +119,12 @@ def test_a_declared_distance_counts_where_it_fits() -> None:
     planes = [plane((1, 2, z), thickness=4.0) for z in (0.0, 6.0)]
     geometry, depths, _ = grid_of(planes, where="x")
     assert (geometry.shape[0], depths) == (2, [0, 1])
+
+
+def test_D39_time_points_of_which_one_lacks_a_slice() -> None:
+    planes = [
+        plane((0, 0, 3.0 * k), moment=(float(time), "", ())) for time in (0, 1) for k in range(5)
+    ]
+    with pytest.raises(DicomError, match="1 of 5 positions lack slices of the 2 volumes") as caught:
+        arrange(planes[:-1], where="x", volume=0)
+    assert (caught.value.id, caught.value.hint) == ("D39", "find the missing files")

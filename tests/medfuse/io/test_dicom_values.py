@@ -89,3 +89,12 @@ def test_more_voxels_than_can_be_are_refused_before_any_is_read(tmp_path: Path) 
     with pytest.raises(DicomError, match="2 slices of 60000 x 60000 pixels") as caught:
         read(maker.series(tmp_path / "x", claim, count=2))
     assert caught.value.id == "D43"
+
+
+@pytest.mark.parametrize("kind", ["HU", "HU_MOD", None])
+def test_hounsfield_by_the_word_for_it(tmp_path: Path, kind: str | None) -> None:
+    def edit(k: int, made: pydicom.Dataset) -> None:
+        made.RescaleType = kind
+
+    found = read(maker.series(tmp_path / "x", edit, count=2))
+    assert (found.unit, found.repairs) == ("HU", ())

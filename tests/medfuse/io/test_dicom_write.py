@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +128,29 @@ def test_what_cannot_be_a_series_is_refused(tmp_path: Path) -> None:
         write_series(made("CT"), tmp_path / "there", patient=PATIENT)
     assert caught.value.id == "S5"
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("high", [65_535.0, 66_000.0, 70_000.0])
+@pytest.mark.parametrize("low", [0.0, -500.0, 40_000.0])
+def test_large_whole_numbers_are_not_clipped(tmp_path: Path, low: float, high: float) -> None:
+    values = np.linspace(low, high, 315).reshape(5, 9, 7).round().astype(np.float32)
+    folder = write_series(
+        Volume(values, oblique(), MODALITIES["T1"]), tmp_path / "x", patient=PATIENT
+    )
+    again = np.stack([pydicom.pixels.apply_rescale(p.pixel_array, p) for p in planes(folder)])
+    np.testing.assert_allclose(again, values, rtol=0, atol=1.1)
+
+
+def test_S1_a_series_on_a_disk_that_loses_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losing(handle: int) -> None:
+        place = Path(f"/proc/self/fd/{handle}").readlink()
+        if place.is_file():
+            os.truncate(place, place.stat().st_size - 2)
+
+    monkeypatch.setattr(os, "fsync", losing)
+    with pytest.raises(OutputError, match="reads differently") as caught:
+        write_series(made("CT"), tmp_path / "x", patient=PATIENT)
+    assert caught.value.id == "S1"
+    assert list((tmp_path / "x").iterdir()) == []

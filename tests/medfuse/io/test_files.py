@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
@@ -144,3 +145,60 @@ def test_N40_outputs_do_not_follow_links(tmp_path: Path) -> None:
 def test_long_names(tmp_path: Path) -> None:
     name = "x" * 247 + ".nii.gz"
     assert files.write_text(tmp_path / name, "text").name == name
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_a_file_in_the_making_is_its_writers_alone(tmp_path: Path, umask: int) -> None:
+    seen = []
+
+    def write(made: Path) -> None:
+        seen.append(made.stat().st_mode & 0o777)
+        made.write_bytes(b"x")
+
+    before = os.umask(umask)
+    try:
+        for name, overwrite in (("a", True), ("b", False)):
+            made = files.write_file(tmp_path / name, write, overwrite=overwrite)
+            assert made.stat().st_mode & 0o777 == 0o666 & ~umask
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert seen == [0o600, 0o600]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_S5_a_file_that_appears_meanwhile_is_not_replaced(
+    tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_link(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    def write(made: Path) -> None:
+        made.write_bytes(b"ours")
+        (tmp_path / "a").write_bytes(b"theirs")
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_link)
+    with pytest.raises(OutputError, match="exists already") as caught:
+        files.write_file(tmp_path / "a", write, overwrite=False)
+    assert caught.value.id == "S5"
+    assert (tmp_path / "a").read_bytes() == b"theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    files.write_file(
+        tmp_path / "b", lambda made: made.write_bytes(b"ours") and None, overwrite=False
+    )
+    assert (tmp_path / "b").read_bytes() == b"ours"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_S7_a_disk_without_locks_is_not_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def no_lock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_lock)
+    with pytest.raises(OutputError, match="No locks available"), files.folder_lock(tmp_path):
+        pass

@@ -6,14 +6,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
-from medfuse.errors import InputError
+from medfuse.errors import InputError, Repair, UsageError
 from medfuse.geometry import Geometry
+from medfuse.io import dicom_scan
 from medfuse.io.inspection import inspect
+from medfuse.io.studies import read_study
 from medfuse.io.volumes import write_labels, write_volume
 from medfuse.modality import MODALITIES
 from medfuse.volume import LabelMap, Volume
+from tests.medfuse.io import dicom_maker as maker
 
 
 @pytest.fixture
@@ -77,6 +81,43 @@ def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         inspect(tmp_path / "missing")
     assert caught.value.id == "N40"
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_a_series_is_chosen_as_in_reading(tmp_path: Path, one: bool) -> None:
+    folder = maker.series(tmp_path / "x", count=3)
+    path = folder / "000.dcm" if one else folder
+    for series in (maker.SERIES, "5"):
+        (found,) = inspect(f"{path}:series={series}")
+        assert (found.number, found.series, found.problem) == (5, maker.SERIES, None)
+    for series in ("1.2.3", "4"):
+        with pytest.raises(InputError, match="is not there") as caught:
+            inspect(f"{path}:series={series}")
+        assert (caught.value.id, caught.value.exit_code) == ("D1", 3)
+    with pytest.raises(UsageError, match="xform= means nothing for DICOM"):
+        inspect(f"{path}:xform=sform")
+
+
+def test_a_series_without_uid(tmp_path: Path) -> None:
+    def nameless(k: int, made: pydicom.Dataset) -> None:
+        made.SeriesInstanceUID = ""
+
+    (found,) = inspect(maker.series(tmp_path / "x", nameless, count=3))
+    assert (found.shape, found.problem) == ((3, 16, 14), None)
+
+
+def test_a_folder_is_scanned_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker.series(tmp_path / "ct", count=3)
+    maker.save(maker.segmentation([maker.stored(0) % 2], [0], [1]), tmp_path / "seg.dcm")
+    looked = []
+    real = dicom_scan.read_header
+    monkeypatch.setattr(dicom_scan, "read_header", lambda path: looked.append(path) or real(path))
+    assert [found.kind for found in inspect(tmp_path)] == ["volume", "labels"]
+    assert len(looked) == 4
+    looked.clear()
+    with pytest.warns(Repair, match="label maps were left out"):
+        assert list(read_study(tmp_path).volumes) == ["CT"]
+    assert len(looked) == 4
 
 
 def test_options_ride_on_the_path(real_data: Path) -> None:

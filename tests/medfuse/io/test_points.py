@@ -19,6 +19,9 @@ from medfuse.io.points import read_points, write_points
         "X;Y;Z\n1;2;3\n4;5;6.5",
         "name\tz\ty\tx\na\t3\t2\t1\nb\t6.5\t5\t4\n",
         "1,2,3\n4,5,6.5\n",
+        "x,y,z\r1,2,3\r4,5,6.5\r",
+        "\n\nx;y;z\n1;2;3\n4;5;6.5\n",
+        "x,y,z\n1,2,3,\n4,5,6.5,,\n",
         " x , y , z \n\n1, 2, 3\n4, 5, 6.5\n\n",
     ],
 )
@@ -41,6 +44,13 @@ def test_a_table_without_points(tmp_path: Path) -> None:
         (b"x,y,z\n1,2,3\n1,2,inf\n", "line 3: 'inf'"),
         (b"x,y,z\n1,2\n", "line 2: ''"),
         (b"x;y;z\n1,5;2;3\n", "line 2: '1,5'"),
+        (b"x,y,z\n\n\n1,2,3\n\n1,2,inf\n", "line 6: 'inf'"),
+        (b"x,y,z\n1,5,2,5,3,5\n", "line 2 has 6 columns, the first has 3"),
+        (b"1,2,3\n1,5,2,3\n", "line 2 has 4 columns"),
+        (b"x,y,z\n1_0,2,3\n", "line 2: '1_0'"),
+        ("x,y,z\n\uff11,2,3\n".encode(), "is no finite number"),
+        (b"x,y,z\n" + b"1" * 200_000 + b",2,3\n", "line 2: no row of a table"),
+        (b'x,y,z\n"' + b"1\n" * 100_000, "no row of a table"),
         (b"x,y,z\n1,2,\xff\xfe\n", "UTF-8"),
     ],
 )

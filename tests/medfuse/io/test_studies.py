@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from medfuse.errors import GeometryError, InputError, Repair, UsageError
 from medfuse.geometry import Geometry
@@ -14,6 +15,7 @@ from medfuse.io.studies import is_label_name, name_volumes, read_aligned, read_s
 from medfuse.io.volumes import write_labels, write_volume
 from medfuse.modality import MODALITIES
 from medfuse.volume import LabelMap, Volume
+from tests.medfuse.io import dicom_maker as maker
 
 SHAPE = (3, 4, 5)
 
@@ -115,6 +117,15 @@ def test_a_list_and_a_mapping(tmp_path: Path) -> None:
     [
         ("labels", True),
         ("CT_mask", True),
+        ("sub-01_space-T1w_dseg", True),
+        ("sub-01_label-lesion_mask", True),
+        ("segmentation", True),
+        ("T1_masked", False),
+        ("sub-01_desc-masked_T1w", False),
+        ("sub-seg01_T1w", False),
+        ("segura_T1", False),
+        ("mask_T1", False),
+        ("label-free_ct", False),
         ("common_space_brainmask", True),
         ("sub-1_dseg", True),
         ("lesion_gt", True),
@@ -127,6 +138,27 @@ def test_a_list_and_a_mapping(tmp_path: Path) -> None:
 )
 def test_what_is_called_a_label_map(name: str, label: bool) -> None:
     assert is_label_name(Path(f"{name}.nii.gz")) is label
+
+
+def test_what_is_left_out_of_a_folder_of_series_is_said_once(tmp_path: Path) -> None:
+    for number in (5, 6):
+
+        def edit(k: int, made: Dataset, number: int = number) -> None:
+            made.SeriesNumber, made.SeriesInstanceUID = number, f"{maker.SERIES}{number}"
+            made.SOPInstanceUID = f"{maker.SERIES}{number}.{k}"
+
+        maker.series(tmp_path / str(number), edit, count=3)
+    plan = maker.blank("CT", f"{maker.ROOT}.6.1")
+    plan.Modality, plan.SeriesInstanceUID = "RTPLAN", f"{maker.ROOT}.6"
+    maker.save(plan, tmp_path / "plan.dcm")
+    (tmp_path / "notes.doc").write_text("x")
+    with pytest.warns(Repair) as caught:
+        study = read_study(tmp_path)
+    said = [str(warning.message) for warning in caught]
+    assert said == ["[D45] objects that are no image were left out: 1 RTPLAN"]
+    for volume in study.volumes.values():
+        assert volume.source is not None
+        assert volume.source.repairs == ()  # of a folder of scans in several formats
 
 
 def test_several_label_maps_are_left_out_aloud(tmp_path: Path) -> None:
@@ -203,6 +235,7 @@ def test_real_studies(real_data: Path) -> None:
 
 
 def test_real_dicom_study(real_data: Path) -> None:
-    study = read_study(real_data / "sts_ct_mr_pet" / "dicom" / "STS_008")
+    with pytest.warns(Repair, match="left out: 3 RTSTRUCT"):
+        study = read_study(real_data / "sts_ct_mr_pet" / "dicom" / "STS_008")
     assert {"CT", "PET"} <= set(study.volumes)
     assert len(study.volumes) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -13,6 +14,7 @@ from medfuse.errors import InputError, Repair
 from medfuse.geometry import Geometry
 from medfuse.io.dicom_read import read_series
 from medfuse.io.suv import require_suv
+from medfuse.io.volumes import read_volume
 from medfuse.modality import MODALITIES
 from medfuse.volume import Volume
 from tests.medfuse.io import dicom_maker as maker
@@ -228,6 +230,88 @@ def test_half_life_of_another_nuclide(tmp_path: Path) -> None:
     assert "not that of the nuclide" in missing(maker.pet(tmp_path / "x", spoil))
 
 
+@pytest.mark.parametrize(
+    ("stamp", "zone"),
+    [
+        ("20200102103900+0000", "+0100"),  # 11:39 by the clock of the scan
+        ("20200102113900+0100", "+0100"),
+        ("20200102063900.000-0500", "+0000"),
+        ("20200102113900", "+0100"),
+        ("20200101233900-1200", "+0000"),
+    ],
+)
+def test_zones_of_time_are_counted(tmp_path: Path, stamp: str, zone: str) -> None:
+    def edit(k: int, made: pydicom.Dataset) -> None:
+        made.TimezoneOffsetFromUTC = zone
+        dose(made).RadiopharmaceuticalStartDateTime = stamp
+        if zone == "+0000":
+            del dose(made).RadiopharmaceuticalStartTime
+
+    assert suv(maker.pet(tmp_path / "x", edit)) == pytest.approx(BY_HAND, rel=1e-4)
+
+
+def test_the_zone_of_the_scan_may_stand_in_its_own_time(tmp_path: Path) -> None:
+    def edit(k: int, made: pydicom.Dataset) -> None:
+        made.AcquisitionDateTime = "20200102130244.678+0100"
+        dose(made).RadiopharmaceuticalStartDateTime = "20200102103900+0000"
+
+    assert suv(maker.pet(tmp_path / "x", edit)) == pytest.approx(BY_HAND, rel=1e-4)
+
+
+def test_a_zone_that_only_the_dose_has_leaves_the_clocks(tmp_path: Path) -> None:
+    """RadiopharmaceuticalStartTime and the times of the scan are by one clock, without a zone."""
+
+    def edit(k: int, made: pydicom.Dataset) -> None:
+        dose(made).RadiopharmaceuticalStartDateTime = "20200102103900+0000"
+
+    assert suv(maker.pet(tmp_path / "x", edit)) == pytest.approx(BY_HAND, rel=1e-4)
+
+    def alone(k: int, made: pydicom.Dataset) -> None:
+        edit(k, made)
+        del dose(made).RadiopharmaceuticalStartTime
+
+    assert "without TimezoneOffsetFromUTC" in missing(maker.pet(tmp_path / "y", alone))
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("DecayCorrection", "ADMIN"),
+        ("PatientWeight", 70),
+        ("PatientWeight", None),
+        ("RadionuclideTotalDose", 3e8),
+        ("RadiopharmaceuticalStartDateTime", "20200102110000"),
+        ("RadionuclideHalfLife", 1223.4),
+    ],
+)
+def test_slices_that_disagree(tmp_path: Path, keyword: str, value: object) -> None:
+    def spoil(k: int, made: pydicom.Dataset) -> None:
+        if k == 2:
+            setattr(dose(made) if keyword.startswith("Radio") else made, keyword, value)
+
+    with pytest.raises(InputError, match=f"different {keyword}") as caught:
+        read_series(maker.pet(tmp_path / "x", spoil))
+    assert caught.value.id == "D19"
+
+
+def test_one_number_in_two_spellings_is_no_disagreement(tmp_path: Path) -> None:
+    def spell(k: int, made: pydicom.Dataset) -> None:
+        made.PatientWeight = ("66.2", "66.20", "66.2 ")[k]
+
+    assert suv(maker.pet(tmp_path / "x", spell)) == pytest.approx(BY_HAND, rel=1e-4)
+
+
+@pytest.mark.parametrize(("units", "kind"), [("DOE JOHN", ""), ("GML", "DOE JOHN")])
+def test_words_of_the_header_do_not_become_units(tmp_path: Path, units: str, kind: str) -> None:
+    def spoil(k: int, made: pydicom.Dataset) -> None:
+        made.SUVType = kind
+
+    with pytest.warns(Repair) as caught:
+        volume = read_series(maker.pet(tmp_path / "x", spoil, units=units))
+    assert volume.unit == "unknown"
+    assert "DOE" not in str(caught[0].message)
+
+
 def test_slices_in_different_units(tmp_path: Path) -> None:
     def spoil(k: int, made: pydicom.Dataset) -> None:
         made.Units = "CNTS" if k else "BQML"
@@ -250,6 +334,14 @@ def test_a_volume_without_a_source_can_be_refused_too() -> None:
     volume = Volume(np.zeros((2, 2, 2), np.float32), grid, MODALITIES["PET"], "Bq/ml")
     with pytest.raises(InputError, match="are in Bq/ml"):
         require_suv(volume)
+
+
+def test_a_file_that_does_not_say_its_unit_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(np.ones((9, 9, 9), "f4"), np.eye(4))
+    nib.save(image, tmp_path / "x_pet.nii")
+    with pytest.raises(InputError, match="in an unknown unit, not SUVbw; read the PET from") as got:
+        require_suv(read_volume(tmp_path / "x_pet.nii"))
+    assert (got.value.id, got.value.exit_code) == ("D19", 3)
 
 
 def test_a_real_pet_that_is_suv_already(real_data: Path) -> None:

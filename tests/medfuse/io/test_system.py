@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import signal
 import subprocess
@@ -18,8 +19,10 @@ import pytest
 from medfuse.errors import OutputError
 from medfuse.geometry import Geometry
 from medfuse.io.files import folder_lock, write_file, write_text
+from medfuse.io.transforms import write_transform
 from medfuse.io.volumes import read_volume, write_labels, write_volume
 from medfuse.modality import MODALITIES
+from medfuse.transform import Displacement
 from medfuse.volume import LabelMap, Volume
 
 SHAPE = (40, 64, 64)
@@ -101,6 +104,57 @@ def test_S1_a_disk_that_loses_bytes_and_does_not_say_so(
     (tmp_path / name).write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", losing)
     refused(lambda: write_volume(volume, tmp_path / name), tmp_path, "S1", "reads differently")
+
+
+@pytest.fixture(scope="module")
+def field() -> Displacement:
+    """Return a field of noise, which HDF5 cannot pack into 100 kB."""
+    return Displacement(
+        np.random.default_rng(0).normal(size=(3, 24, 24, 24)), Geometry((24, 24, 24), np.eye(4))
+    )
+
+
+def test_S1_a_transform_to_a_full_disk(small_disk: Path, field: Displacement) -> None:
+    (small_disk / "a.h5").write_bytes(b"old")
+    refused(lambda: write_transform(field, small_disk / "a.h5"), small_disk, "S1", "disk is full")
+
+
+def test_S1_a_transform_to_a_disk_that_loses_bytes(
+    tmp_path: Path, field: Displacement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losing(handle: int) -> None:
+        place = Path(f"/proc/self/fd/{handle}").readlink()
+        if place.is_file():
+            os.truncate(place, place.stat().st_size * 2 // 3)
+
+    monkeypatch.setattr(os, "fsync", losing)
+    refused(lambda: write_transform(field, tmp_path / "a.h5"), tmp_path, "S2", "reads differently")
+
+
+def test_S3_a_transform_may_not_grow(tmp_path: Path, field: Displacement) -> None:
+    """In a process of its own: HDF5, left to write the file itself, crashes here."""
+    script = textwrap.dedent(
+        """
+        import pickle, resource, sys
+        from medfuse.errors import OutputError
+        from medfuse.io.transforms import write_transform
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        try:
+            write_transform(pickle.load(open(0, "rb")), sys.argv[1])
+        except OutputError as error:
+            print(error.id, error.what)
+        """
+    )
+    (tmp_path / "a.h5").write_bytes(b"old")
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "a.h5")],
+        input=pickle.dumps(field),
+        capture_output=True,
+        check=True,
+    )
+    assert run.stdout == b"S1 files may not grow so large here\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+    assert (tmp_path / "a.h5").read_bytes() == b"old"
 
 
 def test_S2_text_to_a_full_disk(small_disk: Path) -> None:

@@ -154,7 +154,7 @@ def test_modality_from_the_name(tmp_path: Path, volume: Volume, name: str, modal
 def test_modality_by_word(tmp_path: Path, volume: Volume) -> None:
     path = write_volume(volume, tmp_path / "scan_T1w.nii")
     assert read_volume(path, modality="ct").modality.name == "CT"
-    assert read_volume(path, modality=MODALITIES["PET"]).unit == "SUVbw"
+    assert read_volume(path, modality=MODALITIES["PET"]).unit == "unknown"
     assert read_volume(f"{path}:T2").modality.name == "T2"
     assert read_volume(f"{path}:T2", modality="CT").modality.name == "CT"  # keywords win
     assert read_volume(Locator(str(path), MODALITIES["PD"])).modality.name == "PD"

@@ -131,3 +131,14 @@ def test_a_field_is_measured_like_any_transform() -> None:
     assert target_registration_error(push, IDENTITY, inside) == pytest.approx(
         np.full(len(inside), 5)
     )
+
+
+def test_a_field_of_one_slice_folds_within_it_or_not() -> None:
+    """x' = x + a x on voxels of 1 mm: the determinant is 1 + a."""
+    grid = Geometry((1, 4, 5), np.eye(4)[:, [2, 1, 0, 3]])
+    for slope in (0.5, -2.0):
+        field = np.zeros((3, 1, 4, 5))
+        field[0] = slope * np.arange(5)
+        bent = Displacement(field, grid)
+        assert jacobian_determinant(bent) == pytest.approx(np.full((1, 4, 5), 1 + slope))
+        assert folding(bent) == (0 if slope > 0 else 1)

@@ -192,3 +192,10 @@ def test_a_head_that_fails_leaves_nothing(
     with pytest.raises(OutputError):
         write_phantom(tmp_path / "heads")
     assert list((tmp_path / "heads").iterdir()) == []
+
+
+def test_no_more_heads_than_a_seed_has(tmp_path: Path) -> None:
+    """Head 1001 of seed 0 would be the first of seed 1."""
+    with pytest.raises(UsageError, match="1 to 1000"):
+        write_phantom(tmp_path / "x", subjects=1001)
+    assert not (tmp_path / "x").exists()

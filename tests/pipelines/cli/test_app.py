@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -93,6 +94,9 @@ def test_version(medfuse: Run) -> None:
         ("register", "a.nii", "b.nii", "--out", "o", "--nonsense"),
         ("convert", "a.nii"),
         ("phantom", "out", "--subjects", "0"),
+        ("phantom", ""),
+        ("register", "a.nii", "b.nii", "--out", ""),
+        ("demo", "--out", ""),
     ],
 )
 def test_wrong_usage_is_one_line_and_two(medfuse: Run, words: tuple[str, ...]) -> None:
@@ -159,6 +163,33 @@ def test_S10_a_reader_that_leaves_is_no_error() -> None:
     said = subprocess.run(shell, shell=True, capture_output=True, text=True, timeout=120)
     assert said.stderr == ""
     assert said.stdout.startswith("medfuse ")
+
+
+IMPORTING = """
+import signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupting())
+from pipelines.cli import app
+app._main = lambda: signal.raise_signal(signal.SIGINT)
+sys.exit(app.main())
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("typer", -signal.SIGINT), ("nothing", 130)])
+def test_S8_an_interrupt_while_the_command_loads_is_quiet(name: str, code: int) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", IMPORTING.format(name=name)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (said.returncode, said.stdout, said.stderr) == (code, "", "")
 
 
 def test_S12_any_text_can_be_said_on_any_terminal(tmp_path: Path) -> None:

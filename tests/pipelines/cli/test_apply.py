@@ -81,16 +81,22 @@ def test_a_scan_is_carried_as_simpleitk_carries_it(
     assert made.GetOrigin() == pytest.approx(fixed.GetOrigin(), abs=1e-4)
 
 
+@pytest.mark.parametrize("words", [("--label",), ()])
 def test_labels_stay_labels(
-    medfuse: Run, scans: Path, transforms: tuple[sitk.AffineTransform, ...]
+    medfuse: Run,
+    scans: Path,
+    transforms: tuple[sitk.AffineTransform, ...],
+    words: tuple[str, ...],
 ) -> None:
+    """Their name says what they are, also where the option is forgotten."""
     labels = (np.indices(heads.SHAPE).sum(axis=0) % 3 * 500).astype(np.uint16)
     nib.save(nib.Nifti1Image(labels, heads.affine()), scans / "labels.nii.gz")
     said = medfuse(
         "apply", "one.tfm", "--moving", "labels.nii.gz", "--onto", "T1.nii.gz",
-        "--out", "moved.nii.gz", "--label",
+        "--out", "moved.nii.gz", *words,
     )  # fmt: skip
     assert (said.code, said.err) == (0, [])
+    assert ("a label map by its name: nearest neighbour" in said.out) == (words == ())
     made = nib.load(scans / "moved.nii.gz")
     assert np.unique(np.asarray(made.dataobj)).tolist() == [0, 500, 1000]
     assert made.get_data_dtype().kind in "iu"

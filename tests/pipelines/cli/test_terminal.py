@@ -39,6 +39,17 @@ def test_S11_progress_is_plain_lines_where_there_is_no_terminal(
     assert capsys.readouterr() == ("CT: search\nPET: search\n", "")
 
 
+def test_S10_a_reader_that_leaves_does_not_stop_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise ``medfuse register ... | true`` would lose the result."""
+
+    def gone(text: str) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(terminal, "say", gone)
+    with terminal.listener() as progress:
+        progress("CT: search", 0, 4)
+
+
 def test_progress_can_be_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with terminal.listener(quiet=True) as progress:
         progress("CT: search", 0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,9 @@ import itertools, os, signal, sys, time
 from pathlib import Path
 from pipelines.cli import worker
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # heard, however the tests were started
+{before}
+
 def work():
     {work}
     return 0
@@ -32,7 +36,8 @@ STUCK = """
     worker.announce("new", made=True)
     worker.announce(".")
     Path(f".{os.getpid()}-1.part.nii.gz").write_text("half")
-    Path(f".partial-{os.getpid()}/CT").mkdir(parents=True)
+    Path(f".partial-{os.getpid()}-ab12/CT").mkdir(parents=True)
+    Path(f".partial-{os.getpid()}4-ab12").mkdir()  # of another run
     Path(".medfuse.lock").write_text(f"{os.getpid()}\\n")
     Path("ready").touch()
     sum(itertools.repeat(1, 10**13))  # in C, with the interpreter locked: no handler runs
@@ -58,9 +63,11 @@ os.fork = late
 sys.exit(worker.supervise("""
 
 
-def started(folder: Path, work: str, *, late: bool = False) -> subprocess.Popen[str]:
+def started(
+    folder: Path, work: str, *, late: bool = False, before: str = ""
+) -> subprocess.Popen[str]:
     """Start supervised work in ``folder`` and wait until it is in the middle of it."""
-    script = START.format(work=work)
+    script = START.format(work=work, before=before)
     running = subprocess.Popen(
         [
             sys.executable,
@@ -80,7 +87,7 @@ def started(folder: Path, work: str, *, late: bool = False) -> subprocess.Popen[
 def ended(folder: Path, work: str) -> tuple[int, str]:
     """Run supervised work to its end; return exit code and stderr."""
     done = subprocess.run(
-        [sys.executable, "-c", START.format(work=work)],
+        [sys.executable, "-c", START.format(work=work, before="")],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -101,7 +108,9 @@ def test_S8_a_signal_is_answered_within_two_seconds_inside_compiled_code(
     busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     assert time.monotonic() - sent < 2 * busy
     assert len(said.splitlines()) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["ready"]
+    other, ready = sorted(path.name for path in tmp_path.iterdir())
+    assert ready == "ready"
+    assert re.fullmatch(r"\.partial-\d+4-ab12", other)
 
 
 def test_S8_work_that_can_answer_tidies_up_itself(tmp_path: Path) -> None:
@@ -122,6 +131,46 @@ def test_S8_a_signal_between_the_two_processes_is_not_lost(
     assert running.returncode == code
     assert len(said.splitlines()) == 1
     assert (tmp_path / "tidied").exists()
+
+
+REAPED = """
+waitpid = os.waitpid
+
+def interrupted(child, options):
+    answer = waitpid(child, options)
+    os.kill(os.getpid(), signal.SIGINT)  # just as the child has ended
+    return answer
+
+os.waitpid = interrupted
+"""
+
+
+def test_S8_a_signal_just_as_the_work_has_ended_is_no_traceback(tmp_path: Path) -> None:
+    running = started(tmp_path, "Path('ready').touch()", before=REAPED)
+    _, said = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert len(said.splitlines()) == 1
+
+
+def test_S8_signals_one_after_the_other_are_no_traceback(tmp_path: Path) -> None:
+    running = started(tmp_path, STUCK)
+    while running.poll() is None:
+        running.send_signal(signal.SIGINT)
+        running.send_signal(signal.SIGTERM)
+        time.sleep(0.01)
+    _, said = running.communicate(timeout=20)
+    assert running.returncode in (130, 143)
+    assert len(said.splitlines()) == 1
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    ignored = "signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    work = "Path('ready').touch(); time.sleep(1); Path('finished').touch()"
+    running = started(tmp_path, work, before=ignored)
+    running.send_signal(signal.SIGHUP)  # as after nohup, when the terminal is closed
+    _, said = running.communicate(timeout=20)
+    assert (running.returncode, said) == (0, "")
+    assert (tmp_path / "finished").exists()
 
 
 @pytest.mark.parametrize("work", [POLITE, STUCK])

@@ -83,6 +83,9 @@ def test_a_checkerboard_alternates_in_squares_of_its_size() -> None:
     assert len(changes) == 4
     np.testing.assert_allclose(np.diff(changes) / figures.zoom(PLANE), 20, atol=0.3)
     assert drawn[0, 0, 0] == 0
+    nine = figures.checkerboard(black(), white, PLANE)  # unless said otherwise
+    longer = nine[0, :, 0] if PLANE.shape[1] >= PLANE.shape[0] else nine[:, 0, 0]
+    assert np.count_nonzero(np.diff(longer.astype(int))) == 8
 
 
 def test_the_scale_bar_is_as_long_as_it_says() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from medfuse.geometry import Geometry
 from medfuse.transform import IDENTITY, Affine, Displacement
 from pipelines.reporting import wording
+from registration import quality
 
 POINTS = np.random.default_rng(0).uniform(-80, 80, (500, 3))
 CENTRE = np.array([10.0, 20.0, 30.0])
@@ -79,6 +81,25 @@ def test_figures_are_shown_with_units_and_what_good_looks_like() -> None:
         "Sharpness": "not measured",
     }
     assert rows[0]["good"].startswith("above 35 %")
+
+
+def test_every_figure_that_registration_measures_has_its_words() -> None:
+    """The names of figures stand in the code that measures them, as text."""
+    code = (Path(quality.__file__)).read_text("utf-8")
+    for name in wording.FIGURES:
+        assert f'"{name}"' in code, f"nothing measures {name!r}"
+    (row,) = wording.figure_rows({"folding_percent": 1.25})
+    assert (row["value"], row["good"]) == ("1.25 %", "0")
+    assert row["name"].startswith("Folding")
+
+
+def test_the_methods_sentence_of_a_deformable_run_says_b_spline() -> None:
+    facts = {"kind": "deformable", "version": "9.8", "engine": "mi", "start": "header", "seed": 3,
+             "interpolation": "linear", "verdict": "pass", "grid": "1 mm"}  # fmt: skip
+    assert "with a deformable transform" in wording.methods("CT", "T1", facts=facts)
+    assert ", then bending a B-spline grid (medfuse" in wording.methods("CT", "T1", facts=facts)
+    rigid = wording.methods("CT", "T1", facts={**facts, "kind": "rigid"})
+    assert "B-spline" not in rigid
 
 
 def test_windows_say_where_they_come_from(scenes: SimpleNamespace) -> None:

@@ -169,3 +169,12 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_transform(tmp_path / "t.h5")
     assert caught.value.id == "X11"
+
+
+def test_N8_a_field_without_directions_names_its_file(tmp_path: Path) -> None:
+    path = write_transform(field(0), tmp_path / "t.h5")
+    with h5py.File(path, "r+") as file:
+        file["TransformGroup/0/TransformFixedParameters"][9:] = 0
+    with pytest.raises(InputError) as caught:
+        read_transform(path)
+    assert (caught.value.id, caught.value.where) == ("N8", path)
