@@ -14,8 +14,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from ledger import Ledger
 from linear import costs, deformable, heads, limbs, mismatched, process, real, tables
-from linear.ledger import Ledger
 from linear.tools import Bench
 
 RESULTS = Path(__file__).resolve().parent / "results" / "linear.jsonl"

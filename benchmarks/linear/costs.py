@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from linear.ledger import Ledger
+from ledger import Ledger
+
 from linear.process import measured, ours
 from linear.tools import Bench
 from medfuse.geometry import Geometry

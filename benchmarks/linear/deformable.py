@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from ledger import Ledger
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from linear.ledger import Ledger
 from linear.tools import Bench
 from medfuse import seeds
 from medfuse.geometry import Geometry

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ledger import Ledger
+
 from linear.call_ours import answer_of
-from linear.ledger import Ledger
 from linear.tools import OURS, Bench, error_mm
 from medfuse.phantom.anatomy import head
 from medfuse.phantom.cohort import pair

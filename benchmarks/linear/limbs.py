@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ledger import Ledger
+
 from linear import turns
-from linear.ledger import Ledger
 from linear.real import data
 from linear.tools import Bench
 from linear.turns import Case

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from ledger import Ledger
 
-from linear.ledger import Ledger
 from linear.real import data
 from linear.tools import Bench, error_mm, turned
 from linear.turns import body_points

@@ -9,7 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from linear.ledger import Ledger
+from ledger import Ledger
+
 from linear.tools import Bench, one_thread
 from medfuse.io.volumes import write_volume
 from medfuse.phantom.anatomy import head

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import numpy as np
+from ledger import Ledger
 
 from linear import turns
-from linear.ledger import Ledger
 from linear.tools import Bench, error_mm, turned
 from linear.turns import Case, body_points
 from medfuse.io.transforms import read_transform

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
-from linear.ledger import Ledger, Row
+from ledger import Ledger, Row
 
 SUCCESS_MM = 2.0
 WRONG_MM = 5.0

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ledger import Ledger, Row
 
-from linear.ledger import Ledger, Row
 from linear.tools import Bench, error_mm, turned
 from medfuse import seeds
 from medfuse.geometry import Array64

@@ -83,14 +83,8 @@ def command(  # noqa: PLR0913 - the options of the command
     from pipelines.output_folder import output_folder
     from pipelines.pairing import pair
 
-    values = {
-        "labels": label or [],
-        "tolerance_mm": tolerance,
-        "overlap": overlap,
-        "ignore": ignore,
-        "resample": resample,
-        "worst": worst,
-    }
+    values = {"labels": label or [], "tolerance_mm": tolerance, "overlap": overlap}
+    values |= {"ignore": ignore, "resample": resample, "worst": worst}
     settings = settings_.load(EvaluateSettings, values, where="evaluate")
     pairs = pair(predictions, labels)
     record = Record("evaluate")

@@ -1,0 +1,1 @@
+"""Made tasks of fusion with known ceilings, and networks of every kind on them."""

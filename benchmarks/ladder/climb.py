@@ -1,0 +1,91 @@
+"""Run rows of the ladder: train, try, keep in the ledger; what is there is not run again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ledger import Ledger
+from safetensors.torch import save_file
+
+from ladder import trials
+from ladder.rows import Row, tasks
+from ladder.tasks import DAMAGES, Task
+from ladder.train import Budget, Trained, train
+
+_TRIALS = {
+    "code-match": trials.matched,
+    "shift-match": trials.shifted,
+    "subset": trials.any_subset,
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the ladder is climbed: ``side`` in voxels, ``cases`` of a test, ``budget`` a network."""
+
+    side: int
+    cases: int
+    budget: Budget
+    kept: Path  # weights of the networks
+
+
+def climb(ledger: Ledger, rows: Iterable[Row], run: Run, seed: int) -> None:
+    """Train and try each row with one seed."""
+    for row in rows:
+        key = key_of(row, run, seed)
+        if seed >= row.seeds or ledger.has(**key):
+            continue
+        begin = time.perf_counter()
+        task = tasks(run.side)[row.part]
+        trained = train(_training(row, task), row.settings, row.present(task.modalities),
+                        run.budget, seed=seed)  # fmt: skip
+        found = _TRIALS[row.part](trained.network, row, task, run.cases, seed)
+        if row.subsets:
+            made = trials.spoilt(trained.network, found["threshold"], task, run.cases, seed)
+            ledger.add({**key, "part": "corrupt"}, **made)
+        _keep(trained, run, key)
+        ledger.add(key, **found, **_costs(trained), cases=run.cases, ceiling=row.ceiling,
+                   wall=time.perf_counter() - begin)  # fmt: skip
+        print(f"{row.part:12} {row.name:28} seed {seed}: {found.get('dice', found)}", flush=True)
+
+
+def check(ledger: Ledger, run: Run, seeds: Iterable[int]) -> None:
+    """Measure how often the agreement check names the spoilt scan; nothing is trained."""
+    task = tasks(run.side)["subset"]
+    for seed in seeds:
+        for damage in (None, *DAMAGES):
+            key = {"part": "check", "name": damage or "clean", "seed": seed, "side": run.side}
+            if not ledger.has(**key):
+                found = trials.check_rates(task, damage, run.cases, seed)
+                ledger.add(key, **found)
+                print(f"check {damage or 'clean'} seed {seed}: {found}", flush=True)
+
+
+def key_of(row: Row, run: Run, seed: int) -> dict[str, Any]:
+    """Return what a run is known by."""
+    return {"part": row.part, "name": row.name, "seed": seed, "side": run.side,
+            "budget": run.budget.seconds, "device": run.budget.device}  # fmt: skip
+
+
+def _training(row: Row, task: Task) -> Task:
+    """Return what a row is trained on: who registers first never sees a shift."""
+    return replace(task, reach=0) if row.registered else task
+
+
+def _keep(trained: Trained, run: Run, key: dict[str, Any]) -> None:
+    run.kept.mkdir(parents=True, exist_ok=True)
+    name = "_".join(str(part).replace(" ", "-").replace(",", "") for part in key.values())
+    weights = {k: v.contiguous() for k, v in trained.network.state_dict().items()}
+    save_file(weights, run.kept / f"{name}.safetensors")
+
+
+def _costs(trained: Trained) -> dict[str, Any]:
+    return {
+        "steps": trained.steps,
+        "seconds": trained.seconds,
+        "parameters": sum(p.numel() for p in trained.network.parameters()),
+    }
