@@ -68,12 +68,12 @@ def judge(
     information, _, _, compared = measure.at(matrix)
     figures = {
         "overlap": pair.overlap(linear),
-        "compared": compared,
-        "compared_cm3": compared * fixed.extent_mm3 / 1000,
-        "information_nats": information,
         "margin": _margin(measure, matrix, rivals, marks),
         "sharpness": _sharpness(measure, matrix, marks),
         "stability_mm": _stability(pair, points, matrix, marks),
+        "information_nats": information,
+        "compared": compared,
+        "compared_cm3": compared * fixed.extent_mm3 / 1000,
     }
     if isinstance(transform, Chain):
         bent = [part for part in transform.parts if isinstance(part, Displacement)]

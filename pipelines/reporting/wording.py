@@ -183,7 +183,11 @@ def _figure(key: str, value: float, unit: str) -> str:
         return "no other pose found"
     if key in _PERCENT:
         return f"{100 * value:.0f} %"
-    return f"{value:.3g} {unit}".rstrip()
+    return f"{_digits(value)} {unit}".rstrip()
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _spelled(key: str) -> str:
@@ -207,8 +211,7 @@ def window_text(volume: Volume, shown: tuple[float, float]) -> str:
 
 
 def _number(value: float) -> str:
-    digits = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return digits.replace("-", "−")
+    return _digits(value).replace("-", "−")
 
 
 def methods(moving: str, fixed: str, *, facts: Mapping[str, Any]) -> str:

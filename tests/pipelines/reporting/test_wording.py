@@ -70,7 +70,7 @@ def test_bending_is_measured_beyond_the_linear_part(scenes: SimpleNamespace) -> 
 def test_figures_are_shown_with_units_and_what_good_looks_like() -> None:
     rows = wording.figure_rows(
         {"overlap": 0.934, "margin": 10.0, "stability_mm": 0.1234, "new_thing_mm": 2.0,
-         "sharpness": float("nan")}
+         "sharpness": float("nan"), "compared_cm3": 1771.6}
     )  # fmt: skip
     shown = {row["name"].split(":")[0]: row["value"] for row in rows}
     assert shown == {
@@ -79,6 +79,7 @@ def test_figures_are_shown_with_units_and_what_good_looks_like() -> None:
         "Stability": "0.123 mm",
         "New thing": "2 mm",
         "Sharpness": "not measured",
+        "Compared tissue": "1772 cm³",
     }
     assert rows[0]["good"].startswith("above 35 %")
 
