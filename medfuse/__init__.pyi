@@ -11,8 +11,12 @@ from medfuse.errors import Repair as Repair
 from medfuse.errors import ResourceError as ResourceError
 from medfuse.errors import SomeFailed as SomeFailed
 from medfuse.errors import UsageError as UsageError
+from medfuse.fusion.segmenter import Segmenter as Segmenter
+from medfuse.fusion.segmenter import load_segmenter as load_segmenter
+from medfuse.fusion.segmenter import segment as segment
 from medfuse.geometry import Geometry as Geometry
 from medfuse.io.inspection import inspect as inspect
+from medfuse.io.manifest import read_manifest as read_manifest
 from medfuse.io.segmentations import write_segmentation as write_segmentation
 from medfuse.io.studies import read_aligned as read_aligned
 from medfuse.io.studies import read_study as read_study
@@ -31,8 +35,11 @@ from medfuse.record import Record as Record
 from medfuse.resampling import apply as apply
 from medfuse.resampling import resample as resample
 from medfuse.study import AlignedStudy as AlignedStudy
+from medfuse.study import Cohort as Cohort
 from medfuse.study import Quality as Quality
 from medfuse.study import Study as Study
+from medfuse.training.loop import train as train
+from medfuse.training.settings import TrainSettings as TrainSettings
 from medfuse.transform import IDENTITY as IDENTITY
 from medfuse.transform import Affine as Affine
 from medfuse.transform import Chain as Chain
