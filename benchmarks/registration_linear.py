@@ -14,12 +14,21 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from linear import costs, deformable, heads, limbs, mismatched, process, real, tables
+from linear import costs, deformable, heads, limbs, mismatched, pieces, process, real, tables
 from linear.ledger import Ledger
 from linear.tools import Bench
 
 RESULTS = Path(__file__).resolve().parent / "results" / "linear.jsonl"
-PARTS = ("adapters", "heads", "process", "costs", "real", "limbs", "mismatched", "deformable")
+MODULES = {
+    "process": process,
+    "costs": costs,
+    "real": real,
+    "limbs": limbs,
+    "mismatched": mismatched,
+    "pieces": pieces,
+    "deformable": deformable,
+}
+PARTS = ("adapters", "heads", *MODULES)
 
 
 def arguments() -> argparse.Namespace:
@@ -53,9 +62,7 @@ def main() -> None:
             elif part == "adapters":
                 mismatched.adapters(bench, ledger, tools)
             else:
-                module = {"process": process, "costs": costs, "real": real, "limbs": limbs,
-                          "mismatched": mismatched, "deformable": deformable}[part]  # fmt: skip
-                module.run(bench, ledger, tools)
+                MODULES[part].run(bench, ledger, tools)
     if asked.table or not asked.part:
         print(report(ledger, asked.first_seed))
 
@@ -71,6 +78,7 @@ def report(ledger: Ledger, first: int = 0) -> str:
         "real": "Real scans",
         "limbs": "Limbs",
         "mismatched": "Pairs that do not belong together",
+        "pieces": "Small pieces of a head",
     }
     text += [
         f"### {title}\n\n{tables.cases(ledger, part)}"
