@@ -41,6 +41,9 @@ def arguments() -> argparse.Namespace:
     words.add_argument("--seeds", type=int, default=6, help="heads: on how many seeds ours runs")
     words.add_argument("--first-seed", type=int, default=0, help="heads: the first of them")
     words.add_argument("--sets", default=",".join(heads.SETS), help="heads: which motions")
+    words.add_argument(
+        "--modalities", default=",".join(heads.MODALITIES), help="heads: which scanners"
+    )
     words.add_argument("--t1-mm", type=float, default=1.5, help="heads: voxel size of the T1")
     words.add_argument("--tools", default="ours,ours-itk,greedy,elastix,ants,greedy-search")
     words.add_argument("--peers", help="the Python that has the peers")
@@ -58,7 +61,10 @@ def main() -> None:
         bench = Bench(Path(scratch), asked.peers)
         for part in asked.part or ():
             if part == "heads":
-                heads.run(bench, ledger, seeds, asked.sets.split(","), tools, asked.t1_mm)
+                which = heads.Asked(
+                    seeds, asked.sets.split(","), asked.modalities.split(","), tools, asked.t1_mm
+                )
+                heads.run(bench, ledger, which)
             elif part == "adapters":
                 mismatched.adapters(bench, ledger, tools)
             else:
