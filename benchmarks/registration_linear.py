@@ -15,11 +15,20 @@ import tempfile
 from pathlib import Path
 
 from ledger import Ledger
-from linear import costs, deformable, heads, limbs, mismatched, process, real, tables
+from linear import costs, deformable, heads, limbs, mismatched, pieces, process, real, tables
 from linear.tools import Bench
 
 RESULTS = Path(__file__).resolve().parent / "results" / "linear.jsonl"
-PARTS = ("adapters", "heads", "process", "costs", "real", "limbs", "mismatched", "deformable")
+MODULES = {
+    "process": process,
+    "costs": costs,
+    "real": real,
+    "limbs": limbs,
+    "mismatched": mismatched,
+    "pieces": pieces,
+    "deformable": deformable,
+}
+PARTS = ("adapters", "heads", *MODULES)
 
 
 def arguments() -> argparse.Namespace:
@@ -32,6 +41,9 @@ def arguments() -> argparse.Namespace:
     words.add_argument("--seeds", type=int, default=6, help="heads: on how many seeds ours runs")
     words.add_argument("--first-seed", type=int, default=0, help="heads: the first of them")
     words.add_argument("--sets", default=",".join(heads.SETS), help="heads: which motions")
+    words.add_argument(
+        "--modalities", default=",".join(heads.MODALITIES), help="heads: which scanners"
+    )
     words.add_argument("--t1-mm", type=float, default=1.5, help="heads: voxel size of the T1")
     words.add_argument("--tools", default="ours,ours-itk,greedy,elastix,ants,greedy-search")
     words.add_argument("--peers", help="the Python that has the peers")
@@ -49,13 +61,14 @@ def main() -> None:
         bench = Bench(Path(scratch), asked.peers)
         for part in asked.part or ():
             if part == "heads":
-                heads.run(bench, ledger, seeds, asked.sets.split(","), tools, asked.t1_mm)
+                which = heads.Asked(
+                    seeds, asked.sets.split(","), asked.modalities.split(","), tools, asked.t1_mm
+                )
+                heads.run(bench, ledger, which)
             elif part == "adapters":
                 mismatched.adapters(bench, ledger, tools)
             else:
-                module = {"process": process, "costs": costs, "real": real, "limbs": limbs,
-                          "mismatched": mismatched, "deformable": deformable}[part]  # fmt: skip
-                module.run(bench, ledger, tools)
+                MODULES[part].run(bench, ledger, tools)
     if asked.table or not asked.part:
         print(report(ledger, asked.first_seed))
 
@@ -71,6 +84,7 @@ def report(ledger: Ledger, first: int = 0) -> str:
         "real": "Real scans",
         "limbs": "Limbs",
         "mismatched": "Pairs that do not belong together",
+        "pieces": "Small pieces of a head",
     }
     text += [
         f"### {title}\n\n{tables.cases(ledger, part)}"

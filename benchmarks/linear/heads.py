@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ledger import Ledger
@@ -29,37 +30,44 @@ FIRST = {  # on how many seeds each tool runs; ours runs on all
 }
 
 
-def wanted(
-    seeds: range, sets: list[str], tools: list[str], t1_mm: float
-) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True)
+class Asked:
+    """Which heads to run: seeds, motions, scanners, tools, and the voxel size of the T1 in mm."""
+
+    seeds: range
+    sets: list[str]
+    modalities: list[str]
+    tools: list[str]
+    t1_mm: float
+
+
+def wanted(asked: Asked) -> Iterator[dict[str, Any]]:
     """Yield the keys of all runs, seed by seed."""
-    for seed in seeds:
-        for name in sets:
-            for modality in MODALITIES:
-                for tool in tools:
+    for seed in asked.seeds:
+        for name in asked.sets:
+            for modality in asked.modalities:
+                for tool in asked.tools:
                     if tool == "greedy-search" and not name.startswith("any"):
                         continue
-                    if seed < FIRST.get(tool, seeds.stop):
+                    if seed < FIRST.get(tool, asked.seeds.stop):
                         yield {
                             "part": "heads",
                             "set": name,
                             "modality": modality,
-                            "t1_mm": t1_mm,
+                            "t1_mm": asked.t1_mm,
                             "seed": seed,
                             "tool": tool,
                         }
 
 
-def run(
-    bench: Bench, ledger: Ledger, seeds: range, sets: list[str], tools: list[str], t1_mm: float
-) -> None:
+def run(bench: Bench, ledger: Ledger, asked: Asked) -> None:
     """Make what is missing in the ledger.
 
     Without peers our own runs stay in this process (same CPU-seconds of the call, no start-up).
     """
     made: tuple[Any, ...] = ()
     body = None
-    for key in wanted(seeds, sets, tools, t1_mm):
+    for key in wanted(asked):
         if ledger.has(**key):
             continue
         if body is None or body.seed != key["seed"]:
@@ -67,7 +75,7 @@ def run(
         this = (key["seed"], key["set"], key["modality"])
         if made[:3] != this:
             fixed, moving, truth, points = pair(
-                key["seed"], key["modality"], t1_mm=t1_mm, anatomy=body, **SETS[key["set"]]
+                key["seed"], key["modality"], t1_mm=asked.t1_mm, anatomy=body, **SETS[key["set"]]
             )
             here = bench.peers is None
             ready = (
