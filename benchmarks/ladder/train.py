@@ -18,9 +18,9 @@ from medfuse.fusion.settings import FusionSettings
 from medfuse.nets.blocks import generator
 from medfuse.training.losses import deep_loss, unimodal_loss
 
-_POOL = 512  # cases that a training draws from, turned and mirrored anew each time
+_POOL = 384  # cases that a training draws from, turned and mirrored anew each time
 _BATCH = 4
-_RATE, _DECAY, _WARM = 2e-3, 1e-4, 0.05
+_RATE, _DECAY, _WARM = 4e-3, 1e-4, 0.05
 _LIMITS = np.round(np.arange(0.02, 0.99, 0.02), 2)  # thresholds that validation chooses from
 
 

@@ -26,7 +26,7 @@ from medfuse.volume import Array32, Volume
 _VOXELS = 1_000_000  # of the grid on which is compared
 _FINE, _BROAD = 0.7, 1.5  # voxels: edges between these two scales count
 _BEND = 0.7  # power of the gradient: less weight on the steepest, not too much on noise
-_RIM = 2  # voxels inside the outline that do not: outlines of registered brains agree
+_RIMS = (4, 2)  # voxels inside the outline that do not: it may agree by itself; 2 for thin parts
 _RING = (2.0, 3.0)  # voxels: shifts that a sharp peak does not reach
 _FEWEST = 200  # voxels that a comparison needs; a scan that shows fewer is not judged
 _ALIKE = 0.4  # agreement that is as good as any
@@ -146,7 +146,11 @@ def _structure(volume: Volume) -> tuple[Array32, npt.NDArray[np.bool_]]:
     edges = steep - ndimage.gaussian_filter(steep, _BROAD)
     smooth = ndimage.gaussian_filter(values, 1)  # noise must not make the air part of the body
     body = ndimage.binary_fill_holes(smooth > smooth.mean())
-    return edges, ndimage.binary_erosion(body, iterations=_RIM)
+    for rim in _RIMS:
+        inside = ndimage.binary_erosion(body, iterations=rim)
+        if inside.sum() >= _FEWEST:
+            break
+    return edges, inside
 
 
 def _score(

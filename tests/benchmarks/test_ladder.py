@@ -6,7 +6,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from ladder import ceilings
+from ladder import ceilings, trials
 from ladder.tasks import DAMAGES, Cases, Task, damaged, generate
 
 CODES = Task("code-match", side=24, margin=2, lesions=4)
@@ -130,3 +130,14 @@ def test_a_believed_foreign_scan_costs_what_the_closed_form_says(types: Cases) -
     believed = ceilings.micro(claimed | wrong, types.target)
     assert believed == pytest.approx(ceilings.believed(4), abs=0.06)  # chance overlaps
     assert ceilings.subset(3, 4) - ceilings.believed(4) == pytest.approx(0.107, abs=1e-3)
+
+
+def test_the_check_names_a_foreign_scan_and_no_good_one() -> None:
+    """Bodies of the same size in the same place: their outlines agree, organs do not."""
+    found = trials.check_rates(Task("subset", lesions=6), "foreign", 12, seed=0)
+    assert (found["named"], found["false"]) == (1, 0)
+
+
+def test_the_search_finds_every_shift() -> None:
+    cases = generate(SHIFTS, 8, seed=2, purpose="test")
+    np.testing.assert_array_equal(trials.searched(cases.x, 3), cases.shifts[:, 1])
