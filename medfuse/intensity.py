@@ -138,5 +138,6 @@ def _check_unit(volume: Volume, scheme: Scheme) -> None:
     if scheme.is_fitted and volume.modality.name in _SCHEMES and volume.unit != wanted:
         raise UsageError(
             f"the {volume.modality.name} is in {volume.unit}, its network wants {wanted}",
-            hint="give the series with the tags that SUV is computed from",
+            hint="give the DICOM series; or, if you know what a file holds, write it down once: "
+            f"medfuse convert FILE:{volume.modality.name},unit={wanted} OUT.nii.gz",
         )

@@ -25,6 +25,7 @@ def _is_word(value: str) -> bool:
     return value != ""
 
 
+_WORD = r"\w+|[a-z]+=[^/]*|unit=Bq/ml"  # a modality, or an option: no part of a path
 # option -> (is the value legal?, what to write)
 OPTIONS: dict[str, tuple[Callable[[str], bool], str]] = {
     "series": (_is_word, "series=UID"),
@@ -34,6 +35,7 @@ OPTIONS: dict[str, tuple[Callable[[str], bool], str]] = {
     "xform": (lambda value: value in {"sform", "qform"}, "xform=sform or xform=qform"),
     "gaps": (lambda value: value == "ok", "gaps=ok"),
     "centred": (lambda value: value == "ok", "centred=ok"),
+    "unit": (lambda value: value in {"SUVbw", "HU", "Bq/ml"}, "unit=SUVbw, unit=HU or unit=Bq/ml"),
 }
 
 
@@ -77,9 +79,9 @@ def locate(text: str) -> Locator:
     before, colon, after = text.rpartition(":")
     if not colon or not before or os.path.lexists(text):
         return Locator(text)
-    meant = os.path.lexists(before) and "/" not in after
+    meant = os.path.lexists(before) and "/" not in after.replace("Bq/ml", "")
     words = [word.strip() for word in after.split(",")]
-    if not meant and not all(re.fullmatch(r"\w+|[a-z]+=[^/]*", word) for word in words):
+    if not meant and not all(re.fullmatch(_WORD, word) for word in words):
         return Locator(text)
     try:
         return _parsed(before, words)

@@ -50,8 +50,8 @@ SUFFIXES = {
 WRITTEN = (".nii.gz", ".nii", ".nrrd", ".mha")
 # which reading options mean something to which format
 _OPTIONS = {
-    "NIfTI": {"volume", "xform", "centred"},
-    "NRRD or MHA": {"volume", "centred"},
+    "NIfTI": {"volume", "xform", "centred", "unit"},
+    "NRRD or MHA": {"volume", "centred", "unit"},
     DICOM: {"series", "volume", "stack", "segment", "gaps"},
 }
 # how files begin that are none of ours: what they are, what to do, row
@@ -72,7 +72,7 @@ def read_volume(
 
     ``path`` may be text with options on it (``"scan.nii.gz:CT,volume=0"``). The ``options`` are
     those of the command line: ``series`` (UID), ``volume`` (time point, counted from 0),
-    ``stack``, ``xform`` (``"sform"`` or ``"qform"``), ``gaps`` and ``centred`` (True). The
+    ``stack``, ``xform`` (``"sform"``, ``"qform"``), ``unit``, ``gaps`` and ``centred`` (True). The
     modality is the one given, else DICOM's, else that of the file's name (``_T1w``), else OTHER;
     the unit of a PET that does not say it is "unknown".
     Warns of each ``Repair``; raises ``InputError`` for what is damaged, unsuitable or unsafe.
@@ -96,7 +96,8 @@ def read_volume(
     for repair in repairs:
         warnings.warn(repair, stacklevel=2)
     source = Source(located.path, image.sha256, repairs=repairs)
-    return Volume(array, image.geometry, meant, unit_of(image, meant), source)
+    unit = located.options.get("unit") or unit_of(image, meant)
+    return Volume(array, image.geometry, meant, unit, source)
 
 
 def read_labels(

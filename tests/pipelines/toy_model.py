@@ -75,7 +75,9 @@ def write_case(
     for name in names:
         affine = np.diag([*STEP, 1.0])
         affine[0, 3] = shift if name == "T2" else 0.0
-        nib.save(nib.Nifti1Image(bright.T.astype(np.float32), affine), folder / f"{name}.nii.gz")
+        image = nib.Nifti1Image(bright.T.astype(np.float32), affine)
+        image.header["descrip"] = b"unit=SUVbw" if name == "PET" else b""
+        nib.save(image, folder / f"{name}.nii.gz")
     if labels:
         image = nib.Nifti1Image(truth().T.astype(np.uint8), np.diag([*STEP, 1.0]))
         nib.save(image, folder / "labels.nii.gz")

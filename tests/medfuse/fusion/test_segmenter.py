@@ -281,11 +281,11 @@ def test_memory_is_said_before_the_start() -> None:
 
 def test_a_scan_of_another_patient_is_left_out_and_said() -> None:
     """The answer is that of the study without the scan, and differs from a trusting one."""
-    geometry, rng = grid((24, 24, 24)), np.random.default_rng(3)
+    geometry, rng = grid((36, 36, 36)), np.random.default_rng(3)
     parts = (gaussian_filter(rng.normal(size=geometry.shape), 1.5) for _ in range(2))
-    mine, other = (1.5 * np.sign(part) for part in parts)
-    place = np.moveaxis(np.indices(geometry.shape), 0, -1) - 11.5
-    ball = (place**2).sum(axis=-1) < 120
+    mine, other = (0.6 * np.sign(part) for part in parts)
+    place = np.moveaxis(np.indices(geometry.shape), 0, -1) - 17.5
+    ball = (place**2).sum(axis=-1) < 290
     values = {"T1": ball * (2 + mine), "FLAIR": ball * (2 - mine), "T2": ball * (2 + other)}
     model = Segmenter(module.network_of(CARD).eval(), CARD)
     with pytest.warns(Repair) as said:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from medfuse.errors import UsageError
 from medfuse.io.locators import Locator, locate, option
+from medfuse.io.volumes import read_volume, write_volume
 from medfuse.modality import MODALITIES
 
 CT = MODALITIES["CT"]
@@ -92,3 +95,16 @@ def test_keyword_values_become_text() -> None:
     assert option("gaps", True) == "ok"
     with pytest.raises(UsageError):
         option("gaps", False)
+
+
+def test_a_unit_that_the_file_does_not_say_can_be_said(tmp_path: Path) -> None:
+    path = tmp_path / "scan.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((8, 8, 8), np.float32), np.eye(4)), path)
+    assert read_volume(f"{path}:PET").unit == "unknown"
+    assert read_volume(f"{path}:PET,unit=SUVbw").unit == "SUVbw"
+    assert read_volume(f"{path}:PET,unit=Bq/ml").unit == "Bq/ml"
+    assert read_volume(path, modality="PET", unit="SUVbw").unit == "SUVbw"
+    written = write_volume(read_volume(f"{path}:PET,unit=SUVbw"), tmp_path / "suv_pet.nii.gz")
+    assert read_volume(written).unit == "SUVbw"
+    with pytest.raises(UsageError, match="unit=SUVbw, unit=HU"):
+        read_volume(f"{path}:PET,unit=furlongs")
