@@ -21,7 +21,6 @@ from registration.scoring import FULL_OVERLAP
 from registration.settings import Refined, RegisterSettings
 
 _POINTS = 40_000
-_PET_POINTS = 80_000
 _SETTLING_POINTS = 12_000
 _BINS = 64
 
@@ -135,7 +134,7 @@ def _beside_pet(pair: Pair, pose: Array64, swapped: bool, rng: np.random.Generat
     return Measure.between(
         (sharp, sharp.fine.smoothed()),
         (uptake, uptake.fine),
-        sharp.points(_PET_POINTS, rng, within=seen),
+        sharp.points(_POINTS, rng, within=seen),
         bins=_BINS,
         sigma=2.0,
         ranks=0.0,

@@ -135,4 +135,4 @@ def test_beside_a_pet_points_come_from_the_sharper_volume_where_the_pet_shows_it
     seen = slab.voxel(TRUTH.map(drawn[-1][1]))
     near = 4.0  # of a point's own voxel, and of the pose at that stage, in voxels of 3 mm
     assert ((seen > -near) & (seen < np.asarray(slab.shape) + near)).all()
-    assert len(drawn[-1][1]) == 80_000
+    assert len(drawn[-1][1]) == 40_000
