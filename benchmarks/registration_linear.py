@@ -92,7 +92,7 @@ def report(ledger: Ledger, first: int = 0) -> str:
         if part in parts
     ]
     if "process" in parts:
-        columns = ["modality", "seed", "tool", "cpu", "rss", "ratio"]
+        columns = ["t1_mm", "modality", "seed", "tool", "cpu", "rss", "ratio"]
         text.append("### Whole process\n\n" + tables.plain(ledger, "process", columns))
     if "costs" in parts:
         columns = ["what", "page", "cpu", "rss", "exit"]

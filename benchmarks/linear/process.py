@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 from ledger import Ledger
@@ -17,6 +18,7 @@ from medfuse.phantom.anatomy import head
 from medfuse.phantom.cohort import pair
 
 _SEEDS = 3
+_T1_MM = (1.0, 1.5)
 _GREEDY = "import sys; from picsl_greedy import Greedy3D; Greedy3D().execute(sys.argv[1])"
 _IMPORT = "from picsl_greedy import Greedy3D"
 
@@ -26,16 +28,13 @@ def run(bench: Bench, ledger: Ledger, tools: list[str]) -> None:
     folder = bench.scratch
     for seed in range(_SEEDS):
         body = None
-        for name in ("CT", "PET", "T2"):
-            keys = {
-                tool: {"part": "process", "modality": name, "seed": seed, "tool": tool}
-                for tool in ("greedy", "ours")
-                if tool in tools
-            }
+        for name, t1_mm in product(("CT", "PET", "T2"), _T1_MM):
+            key = {"part": "process", "t1_mm": t1_mm, "modality": name, "seed": seed}
+            keys = {tool: {**key, "tool": tool} for tool in ("greedy", "ours") if tool in tools}
             if all(ledger.has(**key) for key in keys.values()):
                 continue
             body = body or head(seed)
-            fixed, moving, _, _ = pair(seed, name, motion="any", t1_mm=1.5, anatomy=body)
+            fixed, moving, _, _ = pair(seed, name, motion="any", t1_mm=t1_mm, anatomy=body)
             write_volume(fixed, folder / "T1.nii.gz")
             write_volume(moving, folder / f"{name}.nii.gz")
             theirs = None
@@ -47,7 +46,10 @@ def run(bench: Bench, ledger: Ledger, tools: list[str]) -> None:
                 cpu, rss, code = _ours(folder, name)
                 ratio = cpu / theirs[0] if theirs else None
                 ledger.add(keys["ours"], cpu=cpu, rss=rss, exit=code, ratio=ratio)
-                print(f"{name} {seed}: {cpu:.2f} CPU-s, {ratio} of greedy's", flush=True)
+                print(
+                    f"{name} {seed}, T1 {t1_mm} mm: {cpu:.2f} CPU-s, {ratio} of greedy's",
+                    flush=True,
+                )
 
 
 def _ours(folder: Path, name: str) -> tuple[float, float, int]:
