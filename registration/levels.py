@@ -28,8 +28,12 @@ class Level:
     geometry: Geometry
 
     def binned(self, spacing: float) -> Level:
-        """Return the level averaged over whole voxels to about ``spacing`` mm on each axis."""
-        factors = [max(1, round(spacing / step)) for step in self.geometry.spacing]
+        """Return the level averaged over whole voxels to about ``spacing`` mm on each axis.
+
+        Where two counts come near, the finer one: from 1 mm to 1.5 mm nothing is averaged, for
+        half the error on a PET is lost in 2 mm.
+        """
+        factors = [max(1, int(spacing / step + 0.4)) for step in self.geometry.spacing]
         array, matrix = self.array, self.geometry.world_from_voxel.copy()
         for axis, factor in enumerate(factors):
             factor = min(factor, array.shape[axis])
