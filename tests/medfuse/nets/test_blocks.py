@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from medfuse.nets import blocks
 
@@ -81,3 +82,26 @@ def test_silence_takes_nan_away_and_its_slope_too() -> None:
     assert made[0, 1].abs().max() == 0
     assert x.grad[0, 1].abs().max() == 0
     assert torch.equal(made[1], x[1])
+
+
+def test_a_sample_alone_gives_what_plain_torch_gives_and_the_same_slopes() -> None:
+    layer = blocks.conv(3, 4)
+    x = drawn(1, 3, 6, 7, 8).requires_grad_()
+    plain = F.conv3d(x, layer.weight, layer.bias, padding=1)
+    wanted = torch.autograd.grad(plain.square().sum(), [x, layer.weight, layer.bias])
+    made = layer(x)
+    found = torch.autograd.grad(made.square().sum(), [x, layer.weight, layer.bias])
+    assert made.shape == plain.shape
+    torch.testing.assert_close(made, plain, rtol=1e-4, atol=1e-5)
+    for mine, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+def test_a_small_sample_alone_is_sent_through_the_fast_path() -> None:
+    layer = blocks.conv(16, 16)
+    with profile(activities=[ProfilerActivity.CPU]) as found, torch.inference_mode():
+        layer(torch.ones(1, 16, 8, 8, 8))
+    seen = [event.key for event in found.key_averages()]
+    assert "aten::mkldnn_convolution" in seen
+    assert "aten::slow_conv3d" not in seen
