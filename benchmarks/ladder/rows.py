@@ -12,7 +12,7 @@ from ladder.tasks import Task
 from ladder.train import Rule
 from medfuse.fusion.settings import FusionSettings
 
-WIDTHS = (16, 32, 64)
+WIDTHS = (8, 16)  # a lesion is five voxels across: more scales see nothing more
 _OTHERS = (
     "gated", "low_rank", "moments", "product", "soft_attention", "hard_attention",
     "cross_attention", "self_attention", "graph",
@@ -78,7 +78,7 @@ def tasks(side: int) -> dict[str, Task]:
 
 def rows(side: int) -> list[Row]:
     """Return all rows, the most telling ones first."""
-    plain = FusionSettings(widths=WIDTHS, auxiliary=False, reach=6 * side // 32)
+    plain = FusionSettings(widths=WIDTHS, stem="full", auxiliary=False, reach=6 * side // 32)
     kinds = {
         "data concat": replace(plain, level="data"),
         "feature concat": plain,

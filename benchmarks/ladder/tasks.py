@@ -44,7 +44,7 @@ class Task:
     side: int = 32
     reach: int = 0
     margin: int = 2
-    lesions: int = 12
+    lesions: int = 24
 
     @property
     def modalities(self) -> int:

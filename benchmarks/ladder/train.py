@@ -19,8 +19,8 @@ from medfuse.nets.blocks import generator
 from medfuse.training.losses import deep_loss, unimodal_loss
 
 _POOL = 384  # cases that a training draws from, turned and mirrored anew each time
-_BATCH = 4
-_RATE, _DECAY, _WARM = 4e-3, 1e-4, 0.05
+_BATCH = 2
+_RATE, _DECAY, _WARM = 1e-2, 1e-4, 0.05
 _LIMITS = np.round(np.arange(0.02, 0.99, 0.02), 2)  # thresholds that validation chooses from
 
 
@@ -38,7 +38,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Trained:
-    """A network, and what it took: ``steps`` of 4 cases and ``seconds``."""
+    """A network, and what it took: ``steps`` of 2 cases and ``seconds``."""
 
     network: FusionNetwork
     steps: int

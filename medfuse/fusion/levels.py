@@ -101,7 +101,7 @@ class FeatureLevel(FusionNetwork):
 
     def __init__(self, settings: FusionSettings, modalities: int, classes: int) -> None:
         super().__init__(settings, modalities, classes)
-        shape, scales = settings.shape, len(settings.widths)
+        shape, scales = settings.shape, len(settings.shape.channels)
         conditions = modalities if settings.shared else 0
         count = 1 if settings.shared else modalities
         self.aligner = _aligner(settings, modalities)
@@ -111,7 +111,7 @@ class FeatureLevel(FusionNetwork):
         name = "concat" if settings.operator == "offset" else settings.operator
         fused = range(scales) if settings.dense else (scales - 1,)
         self.operators = nn.ModuleDict(
-            {str(scale): operators.make(name, shape.widths[scale], modalities) for scale in fused}
+            {str(scale): operators.make(name, shape.channels[scale], modalities) for scale in fused}
         )
         self.decoder = Decoder(classes, shape)
         self.feedback = conv(shape.widths[-1], shape.widths[0], 1) if settings.rounds > 1 else None
@@ -121,15 +121,14 @@ class FeatureLevel(FusionNetwork):
 
     def _run(self, x: Tensor, present: Tensor, *, train: bool) -> Heads:
         x = x if self.aligner is None else self.aligner.align(x, present)
-        size = x.shape[-3:]
         features = self._encode(x, present, None)
         for _ in range(self.settings.rounds - 1):
             features = self._encode(x, present, self._fused(features, present, only_last=True)[-1])
-        logits, *deep = self.decoder(self._fused(features, present), size, deep=train)
+        logits, *deep = self.decoder(self._fused(features, present), deep=train)
         unimodal = None
         if train and self.auxiliary is not None:
             pairs = [scale[present] for scale in features]  # (P, C, D, H, W)
-            unimodal = _placed(self.auxiliary(pairs, size)[0], present)
+            unimodal = _placed(self.auxiliary(pairs)[0], present)
         return Heads(logits, tuple(deep), unimodal)
 
     def _encode(self, x: Tensor, present: Tensor, state: Tensor | None) -> list[Tensor]:

@@ -165,8 +165,10 @@ def memory_needed(geometry: Geometry, card: ModelCard, *, how: Sweep = Sweep()) 
     inputs = 4 * len(card.modalities) * (2 * voxels + int(np.prod(geometry.shape)))
     # a dozen feature maps of the finest scale for each modality are alive at once
     chosen = settings.load(FusionSettings, card.fusion, where="fusion")
-    finest = int(np.prod(card.patch)) // int(np.prod(chosen.shape.stem))
-    features = 4 * 12 * chosen.widths[0] * finest * len(card.modalities) * how.batch
+    shape, full = chosen.shape, int(np.prod(card.patch))
+    finest = full // int(np.prod(shape.stem)) * chosen.widths[0]
+    finest += full * (sum(shape.channels) - sum(shape.widths))
+    features = 4 * 12 * finest * len(card.modalities) * how.batch
     return (
         inputs
         + features

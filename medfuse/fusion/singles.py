@@ -34,7 +34,7 @@ class Single(nn.Module):
         self, x: Tensor, condition: Tensor | None = None, *, deep: bool = False
     ) -> list[Tensor]:
         """Return logits of the size of ``x``, with ``deep`` those of coarser scales behind."""
-        logits: list[Tensor] = self.decoder(self.encoder(x, condition), x.shape[-3:], deep=deep)
+        logits: list[Tensor] = self.decoder(self.encoder(x, condition), deep=deep)
         return logits
 
 

@@ -21,6 +21,7 @@ from medfuse import seeds
 Step = tuple[int, int, int]  # a stride along d, h, w
 
 _SLOPE = 0.01
+_SPREAD = 2.0  # of the shifts that norms start with
 _SLOW = 20481  # B * C * D * H below which torch keeps one sample from oneDNN
 
 
@@ -66,18 +67,33 @@ def conv(
     return layer
 
 
-def norm(channels: int) -> nn.InstanceNorm3d:
-    """Return the norm that all networks use: each sample and channel by itself."""
-    return nn.InstanceNorm3d(channels, affine=True)
+def norm(channels: int, spread: float = _SPREAD) -> nn.InstanceNorm3d:
+    """Return the norm that all networks use: each sample and channel by itself.
+
+    Its shifts start spread out by ``spread`` standard deviations: else all units bend at the mean,
+    and what lies far from it (a lesion, bone) is told from its like only once they have moved.
+    """
+    layer = nn.InstanceNorm3d(channels, affine=True)
+    if spread > 0:
+        nn.init.normal_(layer.bias, std=spread)
+    return layer
 
 
 class ConvBlock(nn.Sequential):
     """Convolution, norm, leaky ReLU: (B, inputs, D, H, W) to (B, outputs, D', H', W')."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int | Step = 1) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        stride: int | Step = 1,
+        *,
+        spread: float = _SPREAD,
+    ) -> None:
         super().__init__(
             conv(inputs, outputs, kernel, stride, bias=False),  # the norm takes a bias away
-            norm(outputs),
+            norm(outputs, spread),
             nn.LeakyReLU(_SLOPE, inplace=True),
         )
 
@@ -124,12 +140,6 @@ def unshuffle(x: Tensor, step: Step) -> Tensor:
         x = F.pad(x, (0, missing[2], 0, missing[1], 0, missing[0]))
     d, h, w = step
     return rearrange(x, "b c (d r) (h s) (w t) -> b (c r s t) d h w", r=d, s=h, t=w)
-
-
-def shuffle(x: Tensor, step: Step) -> Tensor:
-    """Undo ``unshuffle``: (B, C * r * s * t, D, H, W) to (B, C, D * r, H * s, W * t)."""
-    d, h, w = step
-    return rearrange(x, "b (c r s t) d h w -> b c (d r) (h s) (w t)", r=d, s=h, t=w)
 
 
 def cut(x: Tensor, size: Sequence[int]) -> Tensor:

@@ -2,8 +2,9 @@
 
 Ronneberger et al., MICCAI 2015; residual encoder as nnU-Net's ResEnc (Isensee et al., MICCAI
 2024), one convolution a scale on the way up. With a half-resolution stem, 2 x 2 x 2 neighbours
-enter as channels (nothing is lost) and logits leave the same way, so that no layer works at full
-resolution: a third of the time of a step.
+enter as channels, and beside it the voxels go through a few pointwise channels (``detail``) that
+join at the end: a decision on a single voxel needs no path through half the resolution, and no
+3 x 3 x 3 convolution works at full resolution.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from medfuse.errors import UsageError
-from medfuse.nets.blocks import ConvBlock, ResidualBlock, Step, Up, conv, cut, shuffle, unshuffle
+from medfuse.nets.blocks import ConvBlock, ResidualBlock, Step, Up, conv, spread, unshuffle
 
 _DOWN: Step = (2, 2, 2)
+_DETAIL = 8  # channels at full resolution beside a coarser stem
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Shape:
             raise UsageError("a stride is three positive numbers: along d, h and w")
 
     @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each of an encoder's features, finest first: the detail, then the widths."""
+        return (_DETAIL, *self.widths) if prod(self.stem) > 1 else self.widths
+
+    @property
     def reduction(self) -> Step:
         """How many voxels of the input one voxel of the coarsest scale spans, along d, h, w."""
         steps = (self.stem, *self.strides)
@@ -81,6 +88,7 @@ class Encoder(nn.Module):
         self.shape = shape
         self.stem = ConvBlock(inputs * prod(shape.stem), shape.widths[0])
         self.condition = nn.Linear(conditions, shape.widths[0], bias=False) if conditions else None
+        self.detail = Detail(inputs, conditions) if prod(shape.stem) > 1 else None
         stages = []
         steps: tuple[Step, ...] = ((1, 1, 1), *shape.strides)
         before = shape.widths[0]
@@ -98,16 +106,34 @@ class Encoder(nn.Module):
         Raises ``UsageError`` where ``x`` is so small that one voxel is left at the bottleneck.
         """
         check_size(x.shape[-3:], self.shape.reduction)
+        features: list[Tensor] = [] if self.detail is None else [self.detail(x, condition)]
         y: Tensor = self.stem(unshuffle(x, self.shape.stem))
         if self.condition is not None and condition is not None:
-            y = y + self.condition(condition.to(x.dtype))[:, :, None, None, None]
+            y = y + spread(self.condition(condition.to(x.dtype)), y)
         if extra is not None:
             y = y + extra
-        features = []
         for stage in self.stages:
             y = stage(y)
             features.append(y)
         return features
+
+
+class Detail(nn.Module):
+    """(B, inputs, D, H, W) to a few channels of the same size, voxel by voxel."""
+
+    def __init__(self, inputs: int, conditions: int) -> None:
+        super().__init__()
+        self.first = ConvBlock(inputs, _DETAIL, 1)
+        self.condition = nn.Linear(conditions, _DETAIL, bias=False) if conditions else None
+        self.second = ConvBlock(_DETAIL, _DETAIL, 1)
+
+    def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """Return the features; ``condition`` (B, conditions) shifts the channels."""
+        y: Tensor = self.first(x)
+        if self.condition is not None and condition is not None:
+            y = y + spread(self.condition(condition.to(x.dtype)), y)
+        made: Tensor = self.second(y)
+        return made
 
 
 class Decoder(nn.Module):
@@ -119,18 +145,23 @@ class Decoder(nn.Module):
     def __init__(self, classes: int, shape: Shape, *, deep: bool = True) -> None:
         super().__init__()
         self.shape = shape
-        widths = shape.widths
-        pairs = list(zip(widths[:-1], widths[1:], shape.strides, strict=True))
+        widths = shape.channels
+        strides = (shape.stem, *shape.strides) if len(widths) > len(shape.widths) else shape.strides
+        pairs = list(zip(widths[:-1], widths[1:], strides, strict=True))
         self.ups = nn.ModuleList(Up(below, width, step) for width, below, step in pairs)
-        self.blocks = nn.ModuleList(ConvBlock(2 * width, width) for width in widths[:-1])
-        self.head = _head(widths[0], classes, prod(shape.stem))
+        extra = len(widths) - len(shape.widths)  # the detail: joined voxel by voxel
+        joins = [
+            nn.Sequential(ConvBlock(2 * n, 2 * n, 1), ConvBlock(2 * n, n, 1))
+            for n in widths[:extra]
+        ]
+        joins += [ConvBlock(2 * width, width) for width in widths[extra:-1]]
+        self.blocks = nn.ModuleList(joins)
+        self.head = conv(widths[0], classes, 1)
         coarse = widths[1:-1] if deep else ()
         self.deep = nn.ModuleList(conv(width, classes, 1) for width in coarse)
 
-    def forward(
-        self, features: Sequence[Tensor], size: Sequence[int], *, deep: bool = False
-    ) -> list[Tensor]:
-        """Return logits of ``size`` (D, H, W) first; with ``deep`` those of coarser scales too.
+    def forward(self, features: Sequence[Tensor], *, deep: bool = False) -> list[Tensor]:
+        """Return the finest logits first; with ``deep`` those of coarser scales too.
 
         Each of the coarser ones is smaller by the stride of its scale.
         """
@@ -142,17 +173,4 @@ class Decoder(nn.Module):
             y = self.blocks[scale](torch.cat([up, skip], dim=1))  # (B, C, D, H, W)
             if deep and scale > 0 and self.deep:
                 coarse.append(self.deep[scale - 1](y))
-        logits = cut(shuffle(self.head(y), self.shape.stem), size)
-        return [logits, *reversed(coarse)]
-
-
-def _head(width: int, classes: int, parts: int) -> nn.Conv3d:
-    """Return the last convolution; with ``parts`` voxels a place, all start from one's weights.
-
-    So the first logits hold no checkerboard (Aitken et al., arXiv 1707.02937).
-    """
-    layer = conv(width, classes * parts, 3 if parts > 1 else 1)
-    with torch.no_grad():
-        one = layer.weight[:classes].clone()
-        layer.weight.copy_(one.repeat_interleave(parts, dim=0))
-    return layer
+        return [self.head(y), *reversed(coarse)]

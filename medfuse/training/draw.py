@@ -39,6 +39,7 @@ class Drawing:
     batch: int
     oversample: float = 0.6
     subsets: Literal["uniform", "all"] = "uniform"
+    whole: float = 0.0  # share of patches that show all
     required: tuple[int, ...] = ()  # rows that are shown where they are there
 
 
@@ -65,10 +66,11 @@ def draw_subset(present: Tensor, drawing: Drawing, rng: np.random.Generator) -> 
     """Return which of the ``present`` (M,) modalities are shown.
 
     How many is drawn evenly from 1 to all, then which: every size is seen equally often, which a
-    fair coin for each modality would not give (it hardly ever shows one alone).
+    fair coin for each modality would not give (it hardly ever shows one alone). Before that the
+    share ``whole`` is shown all: from single scans alone a network learns slowly what to look for.
     """
     there = np.flatnonzero(present.cpu().numpy())
-    if drawing.subsets == "all":
+    if drawing.subsets == "all" or rng.random() < drawing.whole:
         return present.clone()
     count = int(rng.integers(1, len(there) + 1))
     chosen = {*rng.permutation(there)[:count].tolist(), *drawing.required} & {*there.tolist()}

@@ -198,9 +198,11 @@ def _needs(seen: Sequence[Seen], plan: Plan) -> tuple[int, int]:
     reading = native * 4 * (modalities + 2)
     widths, shape = plan.fusion.widths, plan.fusion.shape
     finest = prod(plan.patch) / prod(shape.stem)
+    detail = prod(plan.patch) * (sum(shape.channels) - sum(widths))
     towers = 1 if plan.fusion.level == "data" else modalities
     # about twelve maps of each scale are alive at once, and each scale has an eighth of the last
     maps = sum(width * finest / 8**scale for scale, width in enumerate(widths)) * 12 * towers
+    maps += detail * 12 * towers
     full = prod(plan.patch) * plan.coding.classes * (8 + towers)
     step = 4 * plan.batch * (maps + full)
     weights = 27 * 4 * sum(4 * width**2 for width in widths) * towers * 4

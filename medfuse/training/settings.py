@@ -74,6 +74,7 @@ class TrainSettings:
     fusion: FusionSettings = field(default_factory=FusionSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     subsets: Literal["uniform", "all"] = "uniform"  # modalities shown: a number of them, drawn
+    whole: float = 1.0  # share of patches that show all at the start; falls to 0 at the end
     oversample: float = 0.6  # share of patches that hold a voxel of a label drawn first
     epochs: int = 100  # of so many steps each
     steps: int = 50  # a step is one batch
@@ -98,8 +99,9 @@ class TrainSettings:
             raise UsageError(f"fold {self.fold} is none of {self.folds}: count from 0")
         if self.minutes is not None and not self.minutes > 0:
             raise UsageError("minutes must be above 0")
-        if not 0 <= self.oversample <= 1:
-            raise UsageError("oversample is a share, from 0 to 1")
+        for name in ("oversample", "whole"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} is a share, from 0 to 1")
         unknown = set(self.required) - set(self.modalities)
         if self.modalities and unknown:
             raise UsageError(f"required names {min(unknown)!r}, modalities does not")

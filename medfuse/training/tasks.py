@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -33,12 +33,16 @@ class Course:
     steps: int
     seed: int
 
+    def part(self, step: int) -> float:
+        """Return how much of the training lies behind ``step``, from 0 to 1."""
+        return step / max(1, self.epochs * self.steps)
+
     def rate(self, step: int, top: float) -> float:
         """Return the learning rate of a step: a short climb, then a power law down to 0.
 
         It depends on nothing but the step, so it is right after a resume.
         """
-        part = step / max(1, self.epochs * self.steps)
+        part = self.part(step)
         if part < _WARM:
             return top * (step + 1) / (_WARM * self.epochs * self.steps + 1)
         return float(top * max(0.0, 1 - part) ** 0.9)
@@ -73,7 +77,7 @@ class SegmentationTask(pl.LightningModule):
             plan.batch,
             settings.oversample,
             settings.subsets,
-            tuple(plan.names.index(name) for name in plan.required),
+            required=tuple(plan.names.index(name) for name in plan.required),
         )
         self.losses: list[Tensor] = []
 
@@ -109,7 +113,9 @@ class SegmentationTask(pl.LightningModule):
 
     def drawn(self, number: int) -> Batch:
         """Return batch ``number`` on this device, varied."""
-        batch = draw_batch(self.learned, self.drawing, self.course.seed, number)
+        part = self.course.part(number // self.trainer.world_size)
+        drawing = replace(self.drawing, whole=self.settings.whole * max(0.0, 1 - part))
+        batch = draw_batch(self.learned, drawing, self.course.seed, number)
         batch = Batch(
             batch.x.to(self.device), batch.present.to(self.device), batch.codes.to(self.device)
         )

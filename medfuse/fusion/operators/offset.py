@@ -31,8 +31,8 @@ class Aligner(nn.Module):
     def __init__(self, channels: int, modalities: int, *, reach: int) -> None:
         super().__init__()
         first = nn.Sequential(
-            ConvBlock(2 * channels, _FEATURES, stride=2),
-            ConvBlock(_FEATURES, _FEATURES),
+            ConvBlock(2 * channels, _FEATURES, stride=2, spread=0.0),  # finds shifts untrained
+            ConvBlock(_FEATURES, _FEATURES, spread=0.0),
             nn.Conv3d(_FEATURES, _FEATURES, 3, padding=1),
         )
         self.encoders = nn.ModuleList(copy.deepcopy(first) for _ in range(modalities))

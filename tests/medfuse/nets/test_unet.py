@@ -33,29 +33,34 @@ def test_sizes_follow_from_strides_rounded_up(stem: Step, size: tuple[int, int, 
     for step in (stem, *shape.strides):
         here = [-(-n // s) for n, s in zip(here, step, strict=True)]
         expected.append(tuple(here))
-    assert [tuple(f.shape[2:]) for f in features] == expected
-    assert [f.shape[1] for f in features] == [4, 6, 8]
-    logits, deep = decoder(features, x.shape[2:], deep=True)
+    halved = stem != (1, 1, 1)
+    whole = [tuple(size)] if halved else []  # the detail beside a coarser stem
+    assert [tuple(f.shape[2:]) for f in features] == whole + expected
+    assert [f.shape[1] for f in features] == ([8] if halved else []) + [4, 6, 8]
+    logits, *deep = decoder(features, deep=True)
     assert logits.shape == (2, 3, *size)
-    assert tuple(deep.shape[2:]) == expected[1]
-    assert len(decoder(features, x.shape[2:])) == 1
+    assert [tuple(d.shape[2:]) for d in deep] == expected[0 if halved else 1 : 2]
+    assert len(decoder(features)) == 1
 
 
 def test_every_voxel_counts_with_a_half_resolution_stem() -> None:
     encoder, decoder = parts(Shape((8, 16), stem=HALF))
     x = drawn(1, 1, 8, 8, 8).requires_grad_()
-    decoder(encoder(x), x.shape[2:])[0].square().sum().backward()
+    decoder(encoder(x))[0].square().sum().backward()
     assert x.grad is not None
     assert bool((x.grad != 0).all())
 
 
-def test_the_first_logits_hold_no_checkerboard() -> None:
+def test_a_single_voxel_is_seen_at_its_own_place_beside_a_half_resolution_stem() -> None:
+    """With the coarse path held, what is left depends on the voxel alone, but for the norms."""
     encoder, decoder = parts(Shape((8, 16), stem=HALF))
     x = drawn(1, 1, 8, 8, 8)
-    logits = decoder(encoder(x), x.shape[2:])[0]
-    blocks = logits.unfold(2, 2, 2).unfold(3, 2, 2).unfold(4, 2, 2)
-    assert torch.allclose(blocks, blocks[..., :1, :1, :1].expand_as(blocks))
-    assert logits.std() > 0
+    features = [f.detach() for f in encoder(x)]
+    features[0].requires_grad_()
+    held = [features[0], *(torch.zeros_like(f) for f in features[1:])]
+    decoder(held)[0][0, 0, 3, 4, 5].backward()
+    slope = features[0].grad.abs().sum(dim=1)[0]
+    assert slope[3, 4, 5] > 20 * slope[3, 4, 4]
 
 
 def test_a_condition_is_heard_behind_the_norm() -> None:
@@ -95,4 +100,4 @@ def test_a_decoder_without_deep_heads_gives_none() -> None:
     shape = Shape((4, 6, 8))
     decoder = Decoder(2, shape, deep=False)
     features = Encoder(1, shape)(drawn(1, 1, 8, 8, 8))
-    assert len(decoder(features, (8, 8, 8), deep=True)) == 1
+    assert len(decoder(features, deep=True)) == 1
