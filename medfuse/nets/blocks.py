@@ -79,6 +79,11 @@ def norm(channels: int, spread: float = _SPREAD) -> nn.InstanceNorm3d:
     return layer
 
 
+def bend(x: Tensor) -> Tensor:
+    """Return the leaky ReLU that all networks use."""
+    return F.leaky_relu(x, _SLOPE)
+
+
 class ConvBlock(nn.Sequential):
     """Convolution, norm, leaky ReLU: (B, inputs, D, H, W) to (B, outputs, D', H', W')."""
 

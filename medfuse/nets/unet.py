@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from medfuse.errors import UsageError
-from medfuse.nets.blocks import ConvBlock, ResidualBlock, Step, Up, conv, spread, unshuffle
+from medfuse.nets.blocks import ConvBlock, ResidualBlock, Step, Up, bend, conv, spread, unshuffle
 
 _DOWN: Step = (2, 2, 2)
 _DETAIL = 8  # channels at full resolution beside a coarser stem
@@ -79,14 +79,15 @@ class Encoder(nn.Module):
     """(B, inputs, D, H, W) to the features of each scale, finest first, bottleneck last.
 
     ``conditions``: length of a vector (B, conditions) that shifts the channels after the stem
-    (which modalities are present, or which one this is). It enters behind the first norm: a
-    constant plane among the inputs would be taken out by it.
+    (which modalities are present, or which one this is): a constant plane among the inputs would
+    be taken out by the first norm. The stem has none, for inputs come scaled: with one, the
+    features of a scan would change their scale with which others are there.
     """
 
     def __init__(self, inputs: int, shape: Shape, *, conditions: int = 0) -> None:
         super().__init__()
         self.shape = shape
-        self.stem = ConvBlock(inputs * prod(shape.stem), shape.widths[0])
+        self.stem = _bare(inputs * prod(shape.stem), shape.widths[0], 3)
         self.condition = nn.Linear(conditions, shape.widths[0], bias=False) if conditions else None
         self.detail = Detail(inputs, conditions) if prod(shape.stem) > 1 else None
         stages = []
@@ -112,6 +113,7 @@ class Encoder(nn.Module):
             y = y + spread(self.condition(condition.to(x.dtype)), y)
         if extra is not None:
             y = y + extra
+        y = bend(y)
         for stage in self.stages:
             y = stage(y)
             features.append(y)
@@ -123,7 +125,7 @@ class Detail(nn.Module):
 
     def __init__(self, inputs: int, conditions: int) -> None:
         super().__init__()
-        self.first = ConvBlock(inputs, _DETAIL, 1)
+        self.first = _bare(inputs, _DETAIL, 1)
         self.condition = nn.Linear(conditions, _DETAIL, bias=False) if conditions else None
         self.second = ConvBlock(_DETAIL, _DETAIL, 1)
 
@@ -132,7 +134,7 @@ class Detail(nn.Module):
         y: Tensor = self.first(x)
         if self.condition is not None and condition is not None:
             y = y + spread(self.condition(condition.to(x.dtype)), y)
-        made: Tensor = self.second(y)
+        made: Tensor = self.second(bend(y))
         return made
 
 
@@ -174,3 +176,11 @@ class Decoder(nn.Module):
             if deep and scale > 0 and self.deep:
                 coarse.append(self.deep[scale - 1](y))
         return [self.head(y), *reversed(coarse)]
+
+
+def _bare(inputs: int, outputs: int, kernel: int) -> nn.Conv3d:
+    """Return a convolution that no norm follows; its units bend at different levels."""
+    layer = conv(inputs, outputs, kernel)
+    assert layer.bias is not None
+    nn.init.normal_(layer.bias)
+    return layer

@@ -226,7 +226,7 @@ class Keeper(pl.Callback):
         self.since = 0 if mean > self.best_dice else self.since + 1
         if mean > self.best_dice:
             self.best_dice = mean
-            weights = task.network.state_dict()
+            weights = task.averaged.state_dict()
             self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
         return tuple(float(value) for value in dice)
 
@@ -248,7 +248,7 @@ class Keeper(pl.Callback):
 
     def write_model(self, task: SegmentationTask, seed: int) -> Path:
         """Write the best weights (the last ones where nobody was held out) as a model file."""
-        weights = self.best or task.network.state_dict()
+        weights = self.best or task.averaged.state_dict()
         return modelfile.save(self.folder / MODEL, card_for(self.job, seed), weights)
 
 

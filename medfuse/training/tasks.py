@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +23,7 @@ from medfuse.training.plan import Plan
 from medfuse.training.settings import TrainSettings
 
 _WARM = 0.03  # share of all steps in which the rate climbs
+_KEEP = 0.98  # of the running mean of weights, a step: it spans about 50 steps
 _OVERLAP = 0.25  # of windows, where a visit is looked at: half as many as in a final answer
 
 
@@ -51,6 +53,8 @@ class Course:
 class SegmentationTask(pl.LightningModule):
     """Learn regions from patches; held-out visits are looked at whole.
 
+    What is looked at and kept is ``averaged``: the running mean of the weights, in which the noise
+    of small batches is gone (Polyak & Juditsky, SIAM J. Control Optim. 30 (1992) 838).
     Everything drawn depends on the seed and ``global_step`` alone.
     """
 
@@ -67,6 +71,7 @@ class SegmentationTask(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
+        self.averaged = copy.deepcopy(network).requires_grad_(False).eval()
         self.plan, self.settings, self.course = plan, settings, course
         self.learned, self.watched = learned, watched
         self.exclusive = not plan.coding.overlapping
@@ -100,6 +105,14 @@ class SegmentationTask(pl.LightningModule):
         rate = self.course.rate(self.global_step, self.settings.rate)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Take the weights of this step into the running mean."""
+        keep = min(_KEEP, (1 + self.global_step) / (10 + self.global_step))
+        with torch.no_grad():
+            pairs = zip(self.averaged.parameters(), self.network.parameters(), strict=True)
+            for mean, now in pairs:
+                mean.lerp_(now, 1 - keep)
 
     def training_step(self, *_: Any) -> Tensor:
         """Return the loss of one step; the batch is drawn here, see ``draw``.
@@ -138,11 +151,8 @@ class SegmentationTask(pl.LightningModule):
 
     def look(self) -> Tensor:
         """Return the Dice of each label in each held-out visit, (visits, K), with all it has."""
-        self.network.eval()
         with torch.inference_mode():
-            found = [self.overlap(case) for case in self.watched]
-        self.network.train()
-        return torch.stack(found)
+            return torch.stack([self.overlap(case) for case in self.watched])
 
     def overlap(self, case: Case) -> Tensor:
         """Return the Dice of each label (K,) in one whole visit; 1 where both are empty.
@@ -154,7 +164,7 @@ class SegmentationTask(pl.LightningModule):
         activation: Activation = "softmax" if self.exclusive else "sigmoid"
 
         def predict(windows: Tensor) -> Tensor:
-            logits = self.network(windows, present.expand(len(windows), -1))
+            logits = self.averaged(windows, present.expand(len(windows), -1))
             return probabilities(logits, activation, dim=1)
 
         target, counted = targets_of(case.codes[None].to(self.device), self.membership, case.shape)

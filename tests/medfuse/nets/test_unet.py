@@ -101,3 +101,18 @@ def test_a_decoder_without_deep_heads_gives_none() -> None:
     decoder = Decoder(2, shape, deep=False)
     features = Encoder(1, shape)(drawn(1, 1, 8, 8, 8))
     assert len(decoder(features, deep=True)) == 1
+
+
+@pytest.mark.parametrize("stem", [(1, 1, 1), HALF])
+def test_an_input_that_is_gone_leaves_the_share_of_the_others_as_it_was(stem: Step) -> None:
+    """Before its first bend the stem is a sum over inputs: no norm rescales what is left."""
+    encoder, _ = parts(Shape((8, 16), stem=stem), inputs=2)
+    seen: list[Tensor] = []
+    encoder.stem.register_forward_hook(lambda *args: seen.append(args[2].detach()))
+    both, nothing = drawn(1, 2, 8, 8, 8), torch.zeros(1, 2, 8, 8, 8)
+    first, second = both.clone(), both.clone()
+    first[:, 1], second[:, 0] = 0, 0
+    for x in (both, first, second, nothing):
+        encoder(x)
+    together, one, other, none = seen
+    assert torch.allclose(together - none, (one - none) + (other - none), atol=1e-4)
