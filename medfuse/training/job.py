@@ -205,7 +205,7 @@ def _needs(seen: Sequence[Seen], plan: Plan) -> tuple[int, int]:
     maps += detail * 12 * towers
     full = prod(plan.patch) * plan.coding.classes * (8 + towers)
     step = 4 * plan.batch * (maps + full)
-    weights = 27 * 4 * sum(4 * width**2 for width in widths) * towers * 4
+    weights = 27 * 4 * sum(4 * width**2 for width in widths) * towers * 5
     return int(5e8 + cases + max(reading, step) + weights), int(2 * weights + 1e6)
 
 

@@ -124,10 +124,14 @@ class SegmentationTask(pl.LightningModule):
         self.losses.append(loss.detach())
         return loss
 
+    def drawing_at(self, step: int) -> Drawing:
+        """Return how patches are drawn at ``step``: fewer and fewer show all that there is."""
+        left = max(0.0, 1 - self.course.part(step))
+        return replace(self.drawing, whole=self.settings.whole * left)
+
     def drawn(self, number: int) -> Batch:
         """Return batch ``number`` on this device, varied."""
-        part = self.course.part(number // self.trainer.world_size)
-        drawing = replace(self.drawing, whole=self.settings.whole * max(0.0, 1 - part))
+        drawing = self.drawing_at(number // self.trainer.world_size)
         batch = draw_batch(self.learned, drawing, self.course.seed, number)
         batch = Batch(
             batch.x.to(self.device), batch.present.to(self.device), batch.codes.to(self.device)
@@ -151,6 +155,7 @@ class SegmentationTask(pl.LightningModule):
 
     def look(self) -> Tensor:
         """Return the Dice of each label in each held-out visit, (visits, K), with all it has."""
+        self.averaged.eval()  # Lightning sets all parts to training
         with torch.inference_mode():
             return torch.stack([self.overlap(case) for case in self.watched])
 

@@ -64,6 +64,12 @@ def test_binning_keeps_the_mean_where_it_divides(spacing: float) -> None:
     assert found.array[0, 0, 0] == pytest.approx(by_hand, rel=1e-5)
 
 
+@pytest.mark.parametrize(("step", "factor"), [(1.5, 1), (1.0, 1), (0.9, 2), (0.75, 2), (0.5, 3)])
+def test_the_finest_level_of_1_mm_is_not_averaged_to_2_mm(step: float, factor: int) -> None:
+    level = Level(np.zeros((12, 12, 12), np.float32), oblique(5, (12, 12, 12), (step,) * 3))
+    assert level.binned(1.5).geometry.spacing == pytest.approx((step * factor,) * 3)
+
+
 def test_thick_slices_are_left_alone_and_thin_axes_end_at_one_voxel() -> None:
     thick = Level(np.zeros((10, 64, 64), np.float32), oblique(4, (10, 64, 64), (5.0, 1.0, 1.0)))
     assert thick.binned(4.0).geometry.shape == (10, 16, 16)

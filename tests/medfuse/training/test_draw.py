@@ -117,3 +117,16 @@ def test_required_modalities_are_always_shown() -> None:
         assert bool(draw_subset(torch.ones(3, dtype=torch.bool), drawing, rng)[1])
     gone = draw_subset(torch.tensor([True, False, True]), drawing, rng)
     assert not bool(gone[1])
+
+
+@pytest.mark.parametrize(
+    ("whole", "least", "most"), [(1.0, 200, 200), (0.5, 100, 150), (0.0, 30, 70)]
+)
+def test_a_share_is_shown_all_and_the_rest_by_even_sizes(
+    whole: float, least: int, most: int
+) -> None:
+    """Of 4 scans even sizes show all in a quarter of the cases: whole + (1 - whole) / 4."""
+    rng, present = np.random.default_rng(0), torch.ones(4, dtype=torch.bool)
+    drawing = Drawing(PATCH, 1, whole=whole)
+    shown = sum(bool(draw_subset(present, drawing, rng).all()) for _ in range(200))
+    assert least <= shown <= most

@@ -117,3 +117,25 @@ def test_norms_and_biases_do_not_decay(tmp_path: Path) -> None:
     pulled, free = made.configure_optimizers().param_groups
     assert (pulled["weight_decay"], free["weight_decay"]) == (made.settings.decay, 0.0)
     assert {p.ndim for p in free["params"]} == {1}
+
+
+def test_all_scans_are_shown_at_the_start_and_even_sizes_at_the_end(tmp_path: Path) -> None:
+    made = task(tmp_path, toy.plan(patch=(12, 12, 12)))  # 4 steps
+    assert [made.drawing_at(step).whole for step in (0, 1, 2, 4, 5)] == [1, 0.75, 0.5, 0, 0]
+
+
+def test_what_is_looked_at_is_the_running_mean_of_the_weights(tmp_path: Path) -> None:
+    made = task(tmp_path, toy.plan(patch=(12, 12, 12)))
+    before = {name: value.clone() for name, value in made.network.named_parameters()}
+    with torch.no_grad():
+        for value in made.network.parameters():
+            value += 1.0
+    made.on_train_batch_end()  # the first: a tenth of what was, nine tenths of what is
+    for name, value in made.averaged.named_parameters():
+        assert torch.allclose(value, before[name] + 0.9, atol=1e-5)
+        assert not value.requires_grad
+    made.train()
+    made.network = Knowing(empty=True)  # type: ignore[assignment]
+    made.averaged = Knowing()  # type: ignore[assignment]
+    assert float(made.look().min()) > 0.5
+    assert not made.averaged.training
