@@ -127,9 +127,12 @@ def choices(card: ModelCard, settings: SegmentSettings) -> list[tuple[str, ...]]
 
 def volumes_ml(labels: LabelMap, card: ModelCard) -> dict[str, float]:
     """Return the volume of each region of a card in a label map, ml."""
-    counts = np.bincount(labels.array.ravel(), minlength=2**16)
     voxel = labels.geometry.voxel_volume / 1000
-    return {region.name: float(counts[list(region.values)].sum() * voxel) for region in card.labels}
+
+    def voxels(values: Sequence[int]) -> int:
+        return sum(int(np.count_nonzero(labels.array == value)) for value in values)
+
+    return {region.name: voxels(region.values) * voxel for region in card.labels}
 
 
 def write_volumes(out: Path) -> Path:

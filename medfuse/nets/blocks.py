@@ -42,18 +42,32 @@ def seeded(seed: int, *names: str | int) -> Iterator[None]:
 
 
 class Conv(nn.Conv3d):
-    """A convolution whose single samples are as fast on a CPU as those of a batch.
+    """A convolution that goes the fast way on a CPU.
 
-    torch sends one small sample through a path that is five times slower than oneDNN's, so it
-    goes in twice; the second copy's result, and with it its slope, is left out.
+    With channels last in memory its slope takes half the time. And torch sends one small sample
+    through a path that is five times slower than oneDNN's, so it goes in twice; the second copy's
+    result, and with it its slope, is left out.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolution of (B, inputs, D, H, W)."""
-        slow = max(self.kernel_size) > 1 and max(self.stride) == 1 and prod(x.shape[:4]) < _SLOW
-        if slow and x.shape[0] == 1 and x.device.type == "cpu":
+        if x.device.type != "cpu" or max(self.kernel_size) == 1:
+            return super().forward(x)
+        x = x.contiguous(memory_format=torch.channels_last_3d)
+        if x.shape[0] == 1 and max(self.stride) == 1 and prod(x.shape[:4]) < _SLOW:
             return super().forward(x.expand(2, -1, -1, -1, -1))[:1]
         return super().forward(x)
+
+
+class Norm(nn.InstanceNorm3d):
+    """An instance norm that keeps channels last where they are: torch's puts them first again."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C, D, H, W), each sample and channel by itself of mean and deviation."""
+        if x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last_3d):
+            return super().forward(x)
+        rest = (None, None, self.weight, self.bias, True, 0.0, self.eps)
+        return torch.cat([F.batch_norm(x[row : row + 1], *rest) for row in range(len(x))])
 
 
 def conv(
@@ -73,7 +87,7 @@ def norm(channels: int, spread: float = _SPREAD) -> nn.InstanceNorm3d:
     Its shifts start spread out by ``spread`` standard deviations: else all units bend at the mean,
     and what lies far from it (a lesion, bone) is told from its like only once they have moved.
     """
-    layer = nn.InstanceNorm3d(channels, affine=True)
+    layer = Norm(channels, affine=True)
     if spread > 0:
         nn.init.normal_(layer.bias, std=spread)
     return layer

@@ -81,6 +81,12 @@ def read_history(folder: Path) -> tuple[int, dict[str, float]]:
     }
 
 
+def read_steps(folder: Path) -> int:
+    """Return how many steps a training took."""
+    _, rows = read_table(folder / TABLE, key="epoch")
+    return int(rows[-1].cells["steps"])
+
+
 def picture(history: Sequence[Epoch]) -> bytes:
     """Return the curves as a PNG: loss (orange, left scale), Dice (blue, right scale, 0 to 1)."""
     image = Image.new("RGB", _SIZE, "white")

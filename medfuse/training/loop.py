@@ -163,7 +163,8 @@ class Keeper(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, task: Any) -> None:
         """Tell the task how long it is, which a resumed run knows already."""
         task.course = replace(task.course, epochs=self.epochs)
-        self._end(trainer, len(self.history))
+        if self.history:  # one epoch at least, however short the time: no model without a step
+            self._end(trainer, len(self.history))
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Say how far it is."""

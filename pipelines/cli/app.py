@@ -24,6 +24,7 @@ import typer
 from medfuse.errors import MedfuseError, escaped
 from pipelines.cli import (
     apply,
+    compare_fusion,
     convert,
     dataset,
     demo,
@@ -53,6 +54,7 @@ app.add_typer(dataset.app, name="dataset")
 app.command("train")(train.command)
 app.command("segment")(segment.command)
 app.command("evaluate")(evaluate.command)
+app.command("compare-fusion")(compare_fusion.command)
 app.command("phantom")(phantom.command)
 app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)

@@ -115,3 +115,24 @@ def test_a_small_sample_alone_is_sent_through_the_fast_path() -> None:
     seen = [event.key for event in found.key_averages()]
     assert "aten::mkldnn_convolution" in seen
     assert "aten::slow_conv3d" not in seen
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_channels_stay_last_through_convolution_and_norm_and_values_are_torchs(
+    samples: int,
+) -> None:
+    layer, norm = blocks.conv(3, 4, bias=False), blocks.norm(4)
+    x = drawn(samples, 3, 6, 20, 21).contiguous(memory_format=torch.channels_last_3d)
+    x.requires_grad_()
+    made = norm(layer(x))
+    if samples > 1:
+        assert made.is_contiguous(memory_format=torch.channels_last_3d)
+    plain = x.detach().contiguous().requires_grad_()
+    wanted = F.instance_norm(
+        F.conv3d(plain, layer.weight, padding=1), weight=norm.weight, bias=norm.bias
+    )
+    torch.testing.assert_close(made, wanted, rtol=1e-4, atol=1e-5)
+    weight = drawn(*made.shape, seed=1)
+    (made * weight).sum().backward()
+    (wanted * weight).sum().backward()
+    torch.testing.assert_close(x.grad, plain.grad, rtol=1e-4, atol=1e-5)

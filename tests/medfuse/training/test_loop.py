@@ -11,6 +11,7 @@ import torch
 
 from medfuse.errors import InputError, OutputError
 from medfuse.fusion.segmenter import load_segmenter
+from medfuse.io.tables import read_table
 from medfuse.nets import modelfile
 from medfuse.progress import silent
 from medfuse.study import Cohort
@@ -103,6 +104,12 @@ def test_a_training_is_not_written_over(cohort: Cohort, tmp_path: Path) -> None:
     run(cohort, tmp_path / "o", epochs=1)
     with pytest.raises(OutputError, match="holds a training already"):
         run(cohort, tmp_path / "o", epochs=1)
+
+
+def test_there_is_an_epoch_however_short_the_time(cohort: Cohort, tmp_path: Path) -> None:
+    path = run(cohort, tmp_path / "o", epochs=3, minutes=1e-6)
+    _, rows = read_table(path.parent / "history.csv", key="epoch")
+    assert [row.cells["steps"] for row in rows] == ["2"]
 
 
 def test_minutes_lower_the_epochs(cohort: Cohort, tmp_path: Path) -> None:

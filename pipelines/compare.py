@@ -1,0 +1,292 @@
+"""Train every level of fusion on the same patients in the same time, and say which is best.
+
+The flow behind ``medfuse compare-fusion``: for each fold and level a training that sees none of
+the held-out visits, then their labels with all scans and with one scan missing (each in turn).
+A run that was killed goes on where it was. Research software, not a medical device.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medfuse.errors import MedfuseError, OutputError, Repair, UsageError
+from medfuse.io.files import stored, write_text
+from medfuse.io.tables import write_table
+from medfuse.progress import Progress, silent
+from medfuse.record import Record
+from medfuse.study import Cohort, Split, StudyEntry
+from pipelines.cases import Case
+from pipelines.comparison import Verdict, judge
+from pipelines.evaluate import evaluate
+from pipelines.evaluation import COLUMNS, EvaluateSettings, Evaluation
+from pipelines.output_folder import PAGE, RECORD, OutputFolder
+from pipelines.pairing import Paired, Pairs
+from pipelines.segment import LABELS, Models, SegmentSettings
+from pipelines.segment_case import Place, segment_case
+
+if TYPE_CHECKING:
+    from medfuse.training.job import Machine
+    from medfuse.training.settings import TrainSettings
+
+LEVELS = ("data", "feature", "model", "hybrid")
+ALL, MISSING = "all", "one-missing"
+TABLE, CONTEST = "compare.csv", "contest.json"
+_RUNS = "runs"
+_MANY, _STEPS = 100_000, 20  # epochs that no budget reaches, and steps between two looks at it
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is compared: ``levels``, on ``splits`` of the patients, ``minutes`` a training."""
+
+    levels: tuple[str, ...]
+    splits: tuple[Split, ...]
+    minutes: float
+    seed: int
+
+    @classmethod
+    def of(
+        cls, cohort: Cohort, *, levels: Sequence[str], folds: int, minutes: float, seed: int
+    ) -> Contest:
+        """Share ``minutes`` evenly among all trainings; raises ``UsageError`` for what is none."""
+        for level in levels:
+            if level not in LEVELS:
+                raise UsageError(
+                    f"{level!r} is no level of fusion", hint=f"there are {', '.join(LEVELS)}"
+                )
+        if len(set(levels)) < max(2, len(levels)):
+            raise UsageError("name at least two levels, each once", where="--levels")
+        labelled = tuple(entry for entry in cohort.studies if entry.labels)
+        splits = Cohort(labelled).split(seed, folds)
+        if not all(split.validate for split in splits):
+            raise UsageError("nobody is held out", hint="use at least 2 folds")
+        return cls(tuple(levels), splits, minutes / (len(levels) * len(splits)), seed)
+
+    def document(self) -> dict[str, Any]:
+        """Return plain values for JSON: no case is named but in the contest's own file."""
+        splits = [{"train": list(one.train), "validate": list(one.validate)} for one in self.splits]
+        return {"levels": list(self.levels), "minutes_each": self.minutes, "seed": self.seed,
+                "splits": splits}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All scores with all scans (``whole``) and with one missing, the verdict, and the steps.
+
+    ``steps`` counts what each level could do in its time, mean over folds; ``repairs`` what was
+    mended or left out while held-out visits were segmented, with the level and the visit.
+    """
+
+    whole: Evaluation
+    missing: Evaluation
+    verdict: Verdict
+    steps: Mapping[str, float]
+    contest: Contest
+    repairs: tuple[tuple[str, Repair], ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        return {
+            "verdict": self.verdict.document(),
+            "minutes_each": round(self.contest.minutes, 3),
+            "folds": len(self.contest.splits),
+            "steps": dict(self.steps),
+            "all_scans": self.whole.summary.document()["subsets"],
+            "one_scan_missing": self.missing.summary.document()["subsets"],
+        }
+
+
+def compare(
+    cohort: Cohort,
+    settings: TrainSettings,
+    contest: Contest,
+    out: Path,
+    *,
+    machine: Machine,
+    progress: Progress = silent,
+) -> Compared:
+    """Run the contest in ``out``, or go on with it, and return what came of it.
+
+    Raises ``OutputError`` where another contest lies there, and what training, segmenting and
+    evaluating raise.
+    """
+    with _claimed(contest, out):
+        return _compared(cohort, _Asked(contest, settings, machine, out), progress)
+
+
+def _compared(cohort: Cohort, asked: _Asked, progress: Progress) -> Compared:
+    contest = asked.contest
+    entries = {entry.id: entry for entry in cohort.studies}
+    steps: dict[str, list[int]] = {level: [] for level in contest.levels}
+    pairs: dict[str, list[Paired]] = {ALL: [], MISSING: []}
+    repairs: list[tuple[str, Repair]] = []
+    for fold, split in enumerate(contest.splits):
+        for level in contest.levels:
+            told = _named(progress, f"{level}, fold {fold + 1} of {len(contest.splits)}")
+            learned = [entry for entry in cohort.studies if entry.id in set(split.train)]
+            run = _Run(level, fold, tuple(learned), tuple(entries[id] for id in split.validate))
+            models, done = _trained(run, asked, told)
+            steps[level].append(done)
+            for how, paired, found in _answers(run, models, asked, told):
+                pairs[how].append(paired)
+                repairs += [(f"{level}, {paired.case}", one) for one in found]
+    whole, missing = (
+        evaluate(Pairs(tuple(pairs[how]), {}), settings=EvaluateSettings(), progress=progress)
+        for how in (ALL, MISSING)
+    )
+    mean = {level: sum(found) / len(found) for level, found in steps.items()}
+    verdict = judge(dice_of(whole, contest.levels))
+    return Compared(whole, missing, verdict, mean, contest, tuple(repairs))
+
+
+def dice_of(found: Evaluation, levels: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the mean Dice over labels of each case, by level."""
+    return {
+        level: {
+            one.paired.case: one.scores.mean_dice
+            for one in found.scored
+            if one.paired.subset == level
+        }
+        for level in levels
+    }
+
+
+def write_comparison(found: Compared, settings: TrainSettings, out: OutputFolder) -> None:
+    """Write ``compare.csv``, ``page.html`` and ``record.json`` into ``out`` and publish them."""
+    from medfuse import settings as settings_
+    from pipelines.reporting.compare_page import write_compare_page
+
+    rows = [
+        (how, *row)
+        for how, evaluation in ((ALL, found.whole), (MISSING, found.missing))
+        for one in evaluation.scored
+        for row in one.rows()
+    ]
+    write_table(out.stage / TABLE, ("scans", "level", *COLUMNS[1:]), rows)
+    write_compare_page(found, out.stage / PAGE)
+    asked = settings_.dump(settings)
+    asked.pop("data")
+    record = Record("compare-fusion", asked, found.contest.seed)
+    for name, repair in (*found.repairs, *found.whole.repairs):
+        record.warn(name, repair.id, repair.what)
+    record.results = found.document()
+    write_text(out.stage / RECORD, record.to_json())
+    out.publish()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What all runs of a contest share."""
+
+    contest: Contest
+    settings: TrainSettings
+    machine: Machine
+    out: Path
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One training: a level on one fold, from ``learned`` visits, for ``held`` ones."""
+
+    level: str
+    fold: int
+    learned: tuple[StudyEntry, ...]
+    held: tuple[StudyEntry, ...]
+
+
+@contextmanager
+def _claimed(contest: Contest, out: Path) -> Iterator[None]:
+    """Write down what is compared in ``out``; refuse where that is another or was finished.
+
+    What is refused before a training has begun leaves nothing behind.
+    """
+    if (out / RECORD).exists():
+        raise OutputError(
+            "holds a comparison already", where=out, hint="name another folder", id="S5"
+        )
+    path, text = out / CONTEST, json.dumps(contest.document(), indent=2) + "\n"
+    if path.exists() and stored(path).decode("utf-8") != text:
+        raise OutputError(
+            "holds another comparison that was not finished",
+            where=out,
+            hint="give the same data, levels, folds, minutes and seed, or name another folder",
+            id="S5",
+        )
+    write_text(path, text)
+    try:
+        yield
+    except MedfuseError:
+        if not any((out / _RUNS).glob("*/checkpoint.ckpt")):
+            shutil.rmtree(out / _RUNS, ignore_errors=True)
+            path.unlink()
+        raise
+
+
+def _named(progress: Progress, name: str) -> Progress:
+    return lambda what, done, total: progress(f"{name}: {what}", done, total)
+
+
+def _trained(run: _Run, asked: _Asked, progress: Progress) -> tuple[Models, int]:
+    """Train one level on one fold, or take what lies there; return the model and its steps.
+
+    Nobody is held out within a training: nothing is chosen by looking at who is asked afterwards.
+    """
+    from medfuse.training.history import read_steps
+    from medfuse.training.loop import MODEL, train
+
+    folder = asked.out / _RUNS / f"{run.level}-{run.fold}"
+    level: Any = run.level  # one of LEVELS
+    mine = replace(
+        asked.settings,
+        fusion=replace(asked.settings.fusion, level=level),
+        minutes=asked.contest.minutes,
+        epochs=_MANY,
+        steps=_STEPS,
+        patience=0,
+        folds=1,
+        fold=0,
+    )
+    learned = Cohort(tuple(replace(entry, role="") for entry in run.learned))
+    if not (folder / MODEL).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        train(
+            learned,
+            mine,
+            folder,
+            seed=asked.contest.seed,
+            resume=True,
+            machine=asked.machine,
+            progress=progress,
+        )
+    return Models.load([str(folder / MODEL)]), read_steps(folder)
+
+
+def _answers(
+    run: _Run, models: Models, asked: _Asked, progress: Progress
+) -> Iterator[tuple[str, Paired, Sequence[Repair]]]:
+    """Segment the held-out visits with all scans, and with one missing, each scan in turn."""
+    device = "cuda" if asked.machine.gpu else "cpu"
+    regions = {region.name: region.values for region in models.card.labels}
+    for number, entry in enumerate(run.held):
+        there = [name for name in models.card.modalities if name in entry.volumes]
+        fewer = [name for name in there if name != there[number % len(there)]]
+        for how, only in ((ALL, there), (MISSING, fewer or there)):
+            home = asked.out / "segmentations" / how / run.level
+            home.mkdir(parents=True, exist_ok=True)
+            found: Sequence[Repair] = ()
+            if not (home / entry.id / RECORD).exists():
+                choice = SegmentSettings(only=tuple(only), device=device)
+                case = Case(entry.id, entry.volumes)
+                for result in segment_case(
+                    case, models, Place(home), settings=choice, progress=progress
+                ):
+                    found = result.repairs
+            scans = tuple(Path(path) for path in entry.volumes.values())
+            made, truth = home / entry.id / LABELS, Path(str(entry.labels))
+            yield how, Paired(run.level, entry.id, made, truth, scans, regions), found

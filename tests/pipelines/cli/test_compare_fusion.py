@@ -1,0 +1,52 @@
+"""``medfuse compare-fusion`` as it is typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Run
+from tests.medfuse.training import toy
+from tests.pipelines.cli.test_train import RECIPE
+
+WORDS = ("compare-fusion", "heads", "--out", "contest", "--threads", "1", "--recipe", "r.toml")
+
+
+@pytest.fixture
+def heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    toy.write(tmp_path / "heads", 4)
+    (tmp_path / "r.toml").write_text(RECIPE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_table_and_a_verdict_are_said(heads: Path, medfuse: Run) -> None:
+    more = ("--minutes", "0.02", "--folds", "2", "--levels", "data,model")
+    said = medfuse(*WORDS, *more)
+    assert (said.code, said.err) == (0, [])
+    lines = said.out.splitlines()
+    assert [line.split(":")[0] for line in lines[-5:-3]] == ["data", "model"]
+    record = json.loads((heads / "contest" / "record.json").read_text())
+    assert lines[-3] == record["verdict"]["sentence"]
+    assert record["command"] == "compare-fusion"
+    assert (heads / "contest" / "page.html").is_file()
+    assert not list((heads / "contest").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        (("--minutes", "1", "--levels", "late"), 2),
+        (("--minutes", "0"), 2),
+        (("--minutes", "1", "--folds", "9"), 2),
+        (("--minutes", "1", "--recipe", "no.toml"), 3),
+    ],
+)
+def test_a_refusal_is_one_line_and_leaves_nothing(
+    heads: Path, medfuse: Run, more: tuple[str, ...], code: int
+) -> None:
+    said = medfuse(*WORDS, *more)
+    assert said.code == code
+    assert not (heads / "contest").exists()
