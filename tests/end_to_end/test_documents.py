@@ -88,7 +88,7 @@ def test_the_commands_of_a_document_work(
         write_phantom("heads")
     dicom_maker.series(tmp_path / "dicom" / "ct")
     for line in lines:
-        line = re.sub(r"--minutes \d+", "--minutes 0.1", line)  # noqa: PLW2901 - no half hours here
+        line = re.sub(r"--minutes \d+", "--minutes 0.1", line)  # no half hours here
         if " --model run/model.mfm" in line:
             write_model(tmp_path / "run" / "model.mfm")
         if line.startswith("medfuse "):

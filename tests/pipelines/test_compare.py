@@ -114,8 +114,8 @@ def test_what_was_done_is_not_done_again_and_another_contest_is_refused(
     again = compare(cohort, toy.settings(), contest(cohort), out, machine=Machine("cpu"))
     assert again.verdict == found.verdict
     assert models == {path: path.stat().st_mtime_ns for path in out.glob("runs/*/model.mfm")}
+    other = contest(cohort, minutes=9)
     with pytest.raises(OutputError, match="another comparison"):
-        other = contest(cohort, minutes=9)
         compare(cohort, toy.settings(), other, out, machine=Machine("cpu"))
     (out / "kept").rename(out / "record.json")
 
