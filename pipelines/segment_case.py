@@ -14,7 +14,7 @@ from typing import Any
 
 from medfuse import settings as settings_
 from medfuse.errors import Repair, ResourceError, UsageError
-from medfuse.fusion.segmenter import Sweep, memory_needed, probabilities, segment
+from medfuse.fusion.segmenter import Sweep, agreeing, memory_needed, probabilities, segment
 from medfuse.io.files import check_target, write_text
 from medfuse.io.segmentations import write_segmentation
 from medfuse.io.volumes import write_volume
@@ -77,6 +77,8 @@ def segment_case(
         chosen = choices(models.card, settings)
         names = [name for name in models.card.modalities if any(name in some for some in chosen)]
         aligned = on_one_grid(read_case(case, (*names, *onto)), settings.transforms)
+        if settings.subsets:  # once for all of them, while most scans are there to compare
+            aligned = agreeing(aligned)
         target = _target(aligned, settings)
     _check_memory(aligned, models, say)
     for some in chosen:
@@ -114,7 +116,7 @@ def _run(task: _Task, folder: OutputFolder, name: str, progress: Progress) -> Se
     record = Record("segment", settings=_recorded(settings))
     for scan, volume in aligned.study.volumes.items():
         record.add_input(scan, volume)
-    how = Sweep(mirror=settings.tta, device=settings.device)
+    how = Sweep(mirror=settings.tta, device=settings.device, check=not settings.subsets)
 
     def told(what: str, done: int, total: int) -> None:
         progress(f"{name}: {what}", done, total)
@@ -142,7 +144,8 @@ def _run(task: _Task, folder: OutputFolder, name: str, progress: Progress) -> Se
         time.monotonic() - started,
         (*task.heard, *repairs),
     )
-    for repair in repairs:
+    doubts = [repair for repair in task.heard if repair.id == "agreement"]
+    for repair in (*doubts, *repairs):  # those of reading stand with the inputs
         record.warn("labels", repair.id, repair.what)
     record.results |= _results(task, labels, result)
     write_text(folder.stage / RECORD, record.to_json())

@@ -158,6 +158,19 @@ def probabilities(
     }
 
 
+def agreeing(aligned: AlignedStudy) -> AlignedStudy:
+    """Return the study without scans of another anatomy; warn of each, and of what is in doubt.
+
+    ``segment`` does it first of all; who asks several times of one study does it once, and asks
+    with ``Sweep(check=False)``.
+    """
+    kept, found = drop_odd(aligned)
+    for name, why in {**found.odd, **found.doubtful}.items():
+        done = "left out" if name in found.odd else "used, but look at it"
+        warnings.warn(Repair(f"{name} {why}: {done}", id="agreement"), stacklevel=3)
+    return kept
+
+
 def memory_needed(geometry: Geometry, card: ModelCard, *, how: Sweep = Sweep()) -> int:
     """Return about how many bytes ``segment`` will hold for a study on ``geometry``."""
     grid = geometry.upright().respace(card.spacing)
@@ -200,7 +213,7 @@ class _Job:
         for other in chosen[1:]:
             _check_same(card, other.card)
         if how.check:
-            aligned = _agreeing(aligned)
+            aligned = agreeing(aligned)
         names = _usable(aligned, card)
         upright = aligned.geometry.upright()
         grid = upright.respace(card.spacing)
@@ -240,15 +253,6 @@ class _Job:
                 made = (made + seen.flip(-1)[:, swap]) / 2
             total = total + made
         return total / len(self.networks)
-
-
-def _agreeing(aligned: AlignedStudy) -> AlignedStudy:
-    """Return the study without scans of another anatomy; say which, and what is in doubt."""
-    kept, found = drop_odd(aligned)
-    for name, why in {**found.odd, **found.doubtful}.items():
-        done = "left out" if name in found.odd else "used, but look at it"
-        warnings.warn(Repair(f"{name} {why}: {done}", id="agreement"), stacklevel=5)
-    return kept
 
 
 def _usable(aligned: AlignedStudy, card: ModelCard) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pydicom
 import pytest
 
 from medfuse.errors import GeometryError, InputError, OutputError, ResourceError, UsageError
+from medfuse.fusion.agreement import Agreement
 from medfuse.geometry import Geometry
 from medfuse.io.dicom_write import write_series
 from medfuse.modality import MODALITIES
+from medfuse.study import AlignedStudy
 from medfuse.volume import Volume
 from pipelines.cases import list_cases
 from pipelines.segment import Segmented, SegmentSettings
@@ -82,6 +85,28 @@ def test_every_subset_has_its_folder(tmp_path: Path) -> None:
         np.testing.assert_array_equal(
             labels_in(tmp_path / "out" / one.folder / "labels.nii.gz"), truth()
         )
+
+
+def test_subsets_are_compared_once_and_none_holds_the_odd_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def t2_is_foreign(aligned: AlignedStudy) -> tuple[AlignedStudy, Agreement]:
+        seen.append(tuple(aligned.volumes))
+        kept = {name: one for name, one in aligned.volumes.items() if name != "T2"}
+        found = Agreement({}, {"T2": "shows another anatomy"}, {})
+        return replace(aligned, volumes=kept, dropped={"T2": "foreign"}), found
+
+    monkeypatch.setattr("medfuse.fusion.segmenter.drop_odd", t2_is_foreign)
+    results = run(write_case(tmp_path / "a"), tmp_path / "out", subsets=True)
+    assert [one.folder for one in results] == ["T1/a", "PET/a", "T1+PET/a"]
+    assert len(seen) == 1
+    for one in results:
+        record = json.loads((tmp_path / "out" / one.folder / "record.json").read_text())
+        assert record["dropped"] == {"T2": "foreign"}
+        assert any("left out" in repair.what for repair in one.repairs)
+        assert "agreement" in {warning["id"] for warning in record["warnings"]}
 
 
 def test_probabilities_lie_beside(tmp_path: Path) -> None:
