@@ -39,13 +39,16 @@ class Case:
     folder: str = ""
 
 
-def list_cases(places: Sequence[str], *, role: Role | None = None) -> list[Case]:
+def list_cases(
+    places: Sequence[str], *, role: Role | None = None, allow_outside: bool = False
+) -> list[Case]:
     """Return the cases in patients' folders, folders of them, and manifests (CSV), in their order.
 
-    ``role`` keeps those of a manifest that are for it (``"test"``). Raises ``InputError`` where
+    ``role`` keeps those of a manifest that are for it (``"test"``); ``allow_outside`` lets one name
+    files outside of its folder. Raises ``InputError`` where
     nothing is there, ``UsageError`` where two have the same name, or a name cannot be a folder's.
     """
-    cases = [case for place in places for case in _cases(place, role)]
+    cases = [case for place in places for case in _cases(place, role, allow_outside)]
     if not cases:
         raise InputError("there is no case to work on", where=places[0], id="C4")
     seen: set[str] = set()
@@ -60,7 +63,7 @@ def list_cases(places: Sequence[str], *, role: Role | None = None) -> list[Case]
     return cases
 
 
-def _cases(place: str, role: Role | None) -> list[Case]:
+def _cases(place: str, role: Role | None, allow_outside: bool) -> list[Case]:
     path = Path(place).absolute()
     if not files.is_folder(path):
         files.readable(place)
@@ -71,19 +74,19 @@ def _cases(place: str, role: Role | None) -> list[Case]:
                 hint="name a patient's folder, or a manifest (.csv)",
                 id="N41",
             )
-        return _listed(path, role)
+        return _listed(path, role, allow_outside)
     inner = [entry for entry in sorted(path.iterdir()) if entry.is_dir()]
     subjects = [entry for entry in inner if entry.name.startswith("sub-")]
     scans = sorted_files(path)[0]
     if len(subjects) > 1 or (not scans and any(sorted_files(entry)[0] for entry in inner)):
-        return _listed(path, role)
+        return _listed(path, role, allow_outside)
     return [Case(path.name, _by_modality(scans), place)]
 
 
-def _listed(path: Path, role: Role | None) -> list[Case]:
+def _listed(path: Path, role: Role | None, allow_outside: bool) -> list[Case]:
     return [
         Case(entry.id, entry.volumes)
-        for entry in read_manifest(path).studies
+        for entry in read_manifest(path, allow_outside=allow_outside).studies
         if role is None or entry.role == role
     ]
 

@@ -72,13 +72,18 @@ class _Map:
     scans: tuple[Path, ...] = ()
 
 
-def pair(predictions: str | os.PathLike[str], labels: str | os.PathLike[str]) -> Pairs:
+def pair(
+    predictions: str | os.PathLike[str],
+    labels: str | os.PathLike[str],
+    *,
+    allow_outside: bool = False,
+) -> Pairs:
     """Pair the label maps of two folders; ``labels`` may be a manifest (CSV) with a label column.
 
-    Raises ``InputError``: no label map in a folder (C4), two of one case (C5), a prediction
-    without a truth (C4).
+    ``allow_outside`` lets the manifest name files outside of its folder. Raises ``InputError``: no
+    label map in a folder (C4), two of one case (C5), a prediction without a truth (C4).
     """
-    truths = _truths(labels)
+    truths = _truths(labels, allow_outside)
     found: dict[tuple[str, str], Paired] = {}
     strangers = []
     maps = list(_maps(_folder(predictions)))
@@ -129,7 +134,7 @@ def _absent(
     }
 
 
-def _truths(labels: str | os.PathLike[str]) -> dict[str, list[_Map]]:
+def _truths(labels: str | os.PathLike[str], allow_outside: bool) -> dict[str, list[_Map]]:
     """Return the true label maps by each name that they may go by."""
     given = Path(os.path.abspath(labels))  # noqa: PTH100 - a leading "~" is a name here
     if files.is_folder(given):
@@ -137,7 +142,7 @@ def _truths(labels: str | os.PathLike[str]) -> dict[str, list[_Map]]:
     else:
         maps = [
             _Map(Path(e.labels), (("", e.id),), tuple(map(Path, e.volumes.values())))
-            for e in read_manifest(given).studies
+            for e in read_manifest(given, allow_outside=allow_outside).studies
             if e.labels is not None
         ]
     if not maps:

@@ -31,6 +31,9 @@ Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option("--device", help="auto: CUDA where there is one.")
 ]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", min=0, help="0: all cores.")]
+AllowOutside = Annotated[
+    bool, typer.Option("--allow-outside", help="Let a manifest name files outside its folder.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")]
 
 
@@ -44,6 +47,7 @@ def command(  # noqa: PLR0913 - the options of the command
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = 0,
+    allow_outside: AllowOutside = False,
     json: Json = False,
 ) -> None:
     """Train every level of fusion in the same time and say which one is best, if any.
@@ -80,7 +84,7 @@ def command(  # noqa: PLR0913 - the options of the command
     chosen = tuple(name.strip() for name in levels.split(",") if name.strip())
     machine = Machine(device=device, threads=threads)
     with output_folder(out, announce=worker.announce) as folder, terminal.repairs() as warned:
-        cohort = cohort_of(settings, dataset)
+        cohort = cohort_of(settings, dataset, allow_outside=allow_outside)
         contest = Contest.of(cohort, levels=chosen, folds=folds, minutes=minutes, seed=seed)
         with terminal.listener(quiet=json) as progress:
             found = compare(

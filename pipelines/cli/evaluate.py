@@ -37,6 +37,9 @@ Resample = Annotated[
     bool, typer.Option("--resample", help="Carry predictions onto the grid of their truth.")
 ]
 Worst = Annotated[int, typer.Option("--worst", metavar="N", min=0, help="Cases to show.")]
+AllowOutside = Annotated[
+    bool, typer.Option("--allow-outside", help="Let a manifest name files outside its folder.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")]
 
@@ -51,6 +54,7 @@ def command(  # noqa: PLR0913 - the options of the command
     ignore: Ignore = None,
     resample: Resample = False,
     worst: Worst = 6,
+    allow_outside: AllowOutside = False,
     json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -86,7 +90,7 @@ def command(  # noqa: PLR0913 - the options of the command
     values = {"labels": label or [], "tolerance_mm": tolerance, "overlap": overlap}
     values |= {"ignore": ignore, "resample": resample, "worst": worst}
     settings = settings_.load(EvaluateSettings, values, where="evaluate")
-    pairs = pair(predictions, labels)
+    pairs = pair(predictions, labels, allow_outside=allow_outside)
     record = Record("evaluate")
     with output_folder(out, overwrite=overwrite, announce=worker.announce) as folder:
         folder.reserve((), inputs=[one.truth for one in pairs.pairs])

@@ -52,6 +52,9 @@ Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option("--device", help="auto: CUDA where there is one.")
 ]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", min=0, help="0: all cores.")]
+AllowOutside = Annotated[
+    bool, typer.Option("--allow-outside", help="Let a manifest name files outside its folder.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")]
 
@@ -70,6 +73,7 @@ def command(  # noqa: PLR0913 - the options of the command
     split: Split = None,
     device: Device = "auto",
     threads: Threads = 0,
+    allow_outside: AllowOutside = False,
     json: Json = False,
     overwrite: Overwrite = False,
 ) -> int:
@@ -100,7 +104,7 @@ def command(  # noqa: PLR0913 - the options of the command
     from pipelines.cases import list_cases
     from pipelines.segment import Models, SegmentSettings, choices
 
-    cases = list_cases(studies, role=split)
+    cases = list_cases(studies, role=split, allow_outside=allow_outside)
     values = {
         "onto": onto,
         "transforms": transforms,

@@ -43,9 +43,14 @@ def learned_and_scored(medfuse: Run, folder: Path, rows: list[dict[str, Path]], 
         *("--allow-outside", "--threads", "1"),
     )
     assert trained.code == 0, trained.err
-    made = medfuse("segment", data, "--model", model, "--out", folder / "seg", "--threads", "1")
+    made = medfuse(
+        *("segment", data, "--model", model, "--out", folder / "seg"),
+        *("--allow-outside", "--threads", "1"),
+    )
     assert made.code == 0, made.err
-    scored = medfuse("evaluate", folder / "seg", data, "--out", folder / "scores", "--json")
+    scored = medfuse(
+        *("evaluate", folder / "seg", data, "--out", folder / "scores"), "--json", "--allow-outside"
+    )
     assert scored.code == 0, scored.err
     (labels,) = json.loads(scored.out)["subsets"].values()
     assert labels["lesion"]["cases"] == len(rows)
@@ -86,7 +91,7 @@ def test_sarcomas_in_ct_mr_and_pet_aligned_by_our_own_register(
     for name in ("STS_002", "STS_025"):
         folder = real_data / "sts_ct_mr_pet" / "nifti" / name
         scans = [f"{folder / f'{scan}_image.nii.gz'}:{kind}" for scan, kind in
-                 (("CT", "CT"), ("MR_T1", "T1"), ("PET", "PET"))]  # fmt: skip
+                 (("CT", "CT"), ("MR_T1", "T1"), ("PET", "PET,unit=SUVbw"))]  # fmt: skip
         aligned = tmp_path / f"aligned-{name}"
         said = medfuse("register", *scans, "--out", aligned, "--no-page", "--allow-fail")
         assert said.code == 0, said.err
