@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from pipelines.compare import Compared
+    from pipelines.contest import Compared
 
 Dataset = Annotated[
     str, typer.Argument(metavar="DATASET", help="CSV, BIDS folder, or folder of patients")
@@ -76,7 +76,8 @@ def command(  # noqa: PLR0913 - the options of the command
     from medfuse.training.job import Machine
     from medfuse.training.settings import TrainSettings
     from pipelines.cli import terminal, worker
-    from pipelines.compare import Contest, compare, write_comparison
+    from pipelines.compare import compare, write_comparison
+    from pipelines.contest import Contest
     from pipelines.output_folder import output_folder
     from pipelines.train import cohort_of, read_recipe
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medfuse.io.files import write_text
 from medfuse.record import versions
 from pipelines.comparison import Difference, Verdict
+from pipelines.contest import Compared
+from pipelines.evaluation import Evaluation
 from pipelines.reporting import wording
 from pipelines.reporting.rendering import rendered
-
-if TYPE_CHECKING:
-    from pipelines.compare import Compared
-    from pipelines.evaluation import Evaluation
 
 _LEFT, _RIGHT, _ROW, _TOP = 92, 700, 46, 12  # pixels of the plots
 _FEW = 10  # cases below which no mean should be trusted

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medfuse.errors import InputError, OutputError, UsageError
+from medfuse.errors import InputError, OutputError
 from medfuse.io.manifest import read_manifest
 from medfuse.io.volumes import read_labels
 from medfuse.nets import modelfile
 from medfuse.study import Cohort
 from medfuse.training.job import Machine
-from pipelines.compare import Compared, Contest, compare, write_comparison
+from pipelines.compare import compare, write_comparison
+from pipelines.contest import Compared, Contest
 from pipelines.output_folder import output_folder
 from tests.medfuse.training import toy
 
@@ -57,10 +58,6 @@ def test_nobody_is_asked_about_whom_a_model_has_seen(
             assert split["validate"] == []
             card, _ = modelfile.load(out / "runs" / f"{level}-{fold}" / "model.mfm")
             assert card.fusion["level"] == level
-
-
-def test_the_minutes_are_shared_evenly(cohort: Cohort) -> None:
-    assert contest(cohort, minutes=12).minutes == 3
 
 
 def test_the_dice_is_that_of_the_label_maps_on_disk(made: tuple[Path, Compared]) -> None:
@@ -129,19 +126,3 @@ def test_a_refusal_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         compare(cohort, toy.settings(), contest(cohort), out, machine=Machine("cpu"))
     assert list(out.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("levels", "folds", "what"),
-    [
-        (("data",), 2, "two levels"),
-        (("data", "data"), 2, "two levels"),
-        (("data", "late"), 2, "'late' is no level"),
-        (("data", "model"), 1, "nobody is held out"),
-    ],
-)
-def test_no_contest_is_refused(
-    cohort: Cohort, levels: tuple[str, ...], folds: int, what: str
-) -> None:
-    with pytest.raises(UsageError, match=what):
-        Contest.of(cohort, levels=levels, folds=folds, minutes=1, seed=0)
