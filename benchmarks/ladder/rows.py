@@ -13,7 +13,6 @@ from ladder.train import Rule
 from medfuse.fusion.settings import FusionSettings
 
 WIDTHS = (8, 16)  # a lesion is five voxels across: more scales see nothing more
-_DEEP = (3, 1)  # blocks at data level, whose one encoder must do what two do at feature level
 _OTHERS = (
     "gated", "low_rank", "moments", "product", "soft_attention", "hard_attention",
     "cross_attention", "self_attention", "graph",
@@ -81,10 +80,10 @@ def rows(side: int) -> list[Row]:
     """Return all rows, the most telling ones first."""
     plain = FusionSettings(widths=WIDTHS, stem="full", auxiliary=False, reach=6 * side // 32)
     kinds = {
-        "data concat": replace(plain, level="data", blocks=_DEEP),
+        "data concat": replace(plain, level="data"),
         "feature concat": plain,
         "model mean": replace(plain, level="model"),
-        "data offset": replace(plain, level="data", blocks=_DEEP, operator="offset"),
+        "data offset": replace(plain, level="data", operator="offset"),
         "feature offset": replace(plain, operator="offset"),
     }
     found = [Row("code-match", name, kinds[name]) for name in list(kinds)[:3]]

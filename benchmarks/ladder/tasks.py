@@ -22,7 +22,7 @@ Kind = Literal["code-match", "subset"]
 Damage = Literal["foreign", "noise", "shift"]
 DAMAGES: tuple[Damage, ...] = ("foreign", "noise", "shift")
 
-_BODY = 0.4
+BODY = 0.4
 _ORGANS = ((0.20, 0.60, 0.30, 0.55), (0.60, 0.25, 0.55, 0.20), (0.30, 0.20, 0.65, 0.60))
 _NOISE = 0.05
 _LOWEST, _APART = 0.8, 0.3  # grey level of the first code, and between codes
@@ -136,7 +136,7 @@ def _case(task: Task, codes: Whole, rng: np.random.Generator) -> tuple[Array32, 
     shifts = np.zeros((task.modalities, 3), dtype=np.int64)
     shifts[1:] = rng.integers(-task.reach, task.reach + 1, (task.modalities - 1, 3))
     for scan in range(task.modalities):
-        clean = np.where(body < 1, _BODY, 0.0).astype(np.float32)
+        clean = np.where(body < 1, BODY, 0.0).astype(np.float32)
         for levels, organ in zip(_ORGANS, organs, strict=True):
             clean[organ] = levels[scan % len(levels)]
         for number, code in enumerate(codes, start=1):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ladder.ceilings import dice
-from ladder.tasks import Cases, Flags, Task, generate
+from ladder.tasks import BODY, Cases, Flags, Task, generate
 from medfuse.fusion.levels import FusionNetwork, build
 from medfuse.fusion.settings import FusionSettings
 from medfuse.nets.blocks import generator
@@ -45,6 +45,14 @@ class Trained:
     seconds: float
 
 
+def scaled(x: np.ndarray) -> Tensor:
+    """Return scans (N, M, D, H, W) as networks take them, (N, M, 1, D, H, W): the body is 0.
+
+    As ``medfuse.intensity`` centres MR; half the step from air to body is about a spread.
+    """
+    return (torch.from_numpy(x)[:, :, None] - BODY) * 4
+
+
 Rule = Callable[[int, torch.Generator], Tensor]  # (B,), stream -> present (B, M)
 
 
@@ -62,7 +70,7 @@ def train(
         settings, modalities=task.modalities, classes=1, seed=seed, activation="sigmoid"
     ).to(budget.device)
     pool = generate(task, _POOL, seed=seed, purpose="train")
-    x = torch.from_numpy(pool.x)[:, :, None]
+    x = scaled(pool.x)
     target = torch.from_numpy(pool.target)[:, None].float()
     optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
     stream = generator(seed, "ladder", "batches")
@@ -114,7 +122,7 @@ def probability(network: FusionNetwork, x: np.ndarray, present: Flags | Tensor) 
     found = []
     with torch.inference_mode():
         for first in range(0, len(x), 16):
-            part = torch.from_numpy(x[first : first + 16])[:, :, None].to(device)
+            part = scaled(x[first : first + 16]).to(device)
             logits = network(part, flags[first : first + 16].to(device))
             found.append(logits[:, 0].sigmoid().cpu().numpy())
     return np.concatenate(found)

@@ -12,7 +12,7 @@ import torch
 from ladder.ceilings import micro, subset
 from ladder.rows import Row
 from ladder.tasks import DAMAGES, Cases, Damage, Flags, Task, damaged, generate
-from ladder.train import best_threshold, probability, validation
+from ladder.train import best_threshold, probability, scaled, validation
 from medfuse.fusion.agreement import agreement
 from medfuse.fusion.levels import FusionNetwork
 from medfuse.geometry import Geometry
@@ -178,7 +178,7 @@ def _shift_error(network: FusionNetwork, cases: Cases, row: Row, task: Task) -> 
     if row.registered:
         found = searched(cases.x, task.reach)
     elif getattr(network, "aligner", None) is not None:
-        x = torch.from_numpy(cases.x)[:, :, None]
+        x = scaled(cases.x)
         device = next(network.parameters()).device
         there = torch.ones(len(x), 2, dtype=torch.bool, device=device)
         with torch.inference_mode():

@@ -1,10 +1,11 @@
 """Encoder and decoder of a residual U-Net as separate parts, so that fusion can stand between.
 
 Ronneberger et al., MICCAI 2015; residual encoder as nnU-Net's ResEnc (Isensee et al., MICCAI
-2024), one convolution a scale on the way up. With a half-resolution stem, 2 x 2 x 2 neighbours
-enter as channels, and beside it the voxels go through a few pointwise channels (``detail``) that
-join at the end: a decision on a single voxel needs no path through half the resolution, and no
-3 x 3 x 3 convolution works at full resolution.
+2024), one convolution a scale on the way up. Values enter with their ranges (see ``ramps``). With
+a half-resolution stem, 2 x 2 x 2 neighbours enter as channels and their ranges as means, and
+beside it the voxels go through a few pointwise channels (``detail``) that join at the end: a
+decision on a single voxel needs no path through half the resolution, and no 3 x 3 x 3 convolution
+works at full resolution.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medfuse.errors import UsageError
 from medfuse.nets.blocks import ConvBlock, ResidualBlock, Step, Up, bend, conv, spread, unshuffle
+from medfuse.nets.ramps import RAMPS, ramps
 
 _DOWN: Step = (2, 2, 2)
 _DETAIL = 8  # channels at full resolution beside a coarser stem
@@ -87,9 +90,10 @@ class Encoder(nn.Module):
     def __init__(self, inputs: int, shape: Shape, *, conditions: int = 0) -> None:
         super().__init__()
         self.shape = shape
-        self.stem = _bare(inputs * prod(shape.stem), shape.widths[0], 3)
+        cell = prod(shape.stem)
+        self.stem = _bare(inputs * (RAMPS if cell == 1 else cell + RAMPS), shape.widths[0], 3)
         self.condition = nn.Linear(conditions, shape.widths[0], bias=False) if conditions else None
-        self.detail = Detail(inputs, conditions) if prod(shape.stem) > 1 else None
+        self.detail = Detail(inputs * RAMPS, conditions) if cell > 1 else None
         stages = []
         steps: tuple[Step, ...] = ((1, 1, 1), *shape.strides)
         before = shape.widths[0]
@@ -107,8 +111,13 @@ class Encoder(nn.Module):
         Raises ``UsageError`` where ``x`` is so small that one voxel is left at the bottleneck.
         """
         check_size(x.shape[-3:], self.shape.reduction)
-        features: list[Tensor] = [] if self.detail is None else [self.detail(x, condition)]
-        y: Tensor = self.stem(unshuffle(x, self.shape.stem))
+        apart, features = ramps(x), []
+        y = apart
+        if self.detail is not None:
+            features = [self.detail(apart, condition)]
+            means = F.avg_pool3d(apart, self.shape.stem, ceil_mode=True)
+            y = torch.cat([unshuffle(x, self.shape.stem), means], dim=1)
+        y = self.stem(y)
         if self.condition is not None and condition is not None:
             y = y + spread(self.condition(condition.to(x.dtype)), y)
         if extra is not None:
