@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from pathlib import Path
 
@@ -19,9 +20,18 @@ nbformat = pytest.importorskip("nbformat")
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
 
-def run(name: str, folder: Path) -> tuple[str, list[Image.Image]]:
-    """Run a notebook in ``folder``; return what it prints and the pictures that it shows."""
+def run(name: str, folder: Path, **changes: str) -> tuple[str, list[Image.Image]]:
+    """Run a notebook in ``folder``; return what it prints and the pictures that it shows.
+
+    ``changes`` are written into its first code cell, as a reader would.
+    """
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    first = next(cell for cell in notebook.cells if cell["cell_type"] == "code")
+    for variable, value in changes.items():
+        first["source"], count = re.subn(
+            rf"^{variable} = \S+", f"{variable} = {value}", first["source"], flags=re.MULTILINE
+        )
+        assert count == 1
     nbclient.NotebookClient(
         notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     ).execute()
@@ -79,3 +89,25 @@ def test_the_readers_own_folder_is_one_variable() -> None:
     assert not any(
         re.search(r"^(FOLDER|FIXED|MOVING|RESULTS) *=", text, re.MULTILINE) for text in rest
     )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestWarning")
+def test_fuse_and_segment(tmp_path: Path) -> None:
+    """Every subset has a row, the best of which is no empty answer, and a verdict is printed."""
+    printed, pictures = run("02_fuse_and_segment.ipynb", tmp_path, MINUTES="0.5", SUBJECTS="4")
+    rows = re.findall(
+        r"^((?:T1|T1CE|T2|FLAIR)(?:\+\w+)*) +([01]\.\d{3}) #*$", printed, re.MULTILINE
+    )
+    assert len({name for name, _ in rows}) == 15
+    assert "FLAIR" in rows[0][0]  # it shows the lesion best
+    assert float(rows[0][1]) > 0.3
+    assert "winner: " in printed
+    results = tmp_path / "medfuse-fusion"
+    record = json.loads((results / "contest" / "record.json").read_text())
+    assert record["verdict"]["sentence"] in printed
+    assert set(record["steps"]) == {"data", "feature", "model"}
+    assert all(steps >= 20 for steps in record["steps"].values())
+    assert "Research software" in (results / "contest" / "page.html").read_text("utf-8")
+    assert len(pictures) == 2  # the curves, and a head with its labels
+    assert all(picture.width > 600 for picture in pictures)

@@ -71,7 +71,7 @@ def tasks(side: int) -> dict[str, Task]:
     reach = 6 * side // 32
     return {
         "code-match": Task("code-match", side=side),
-        "shift-match": Task("code-match", side=side, reach=reach, margin=reach, lesions=4),
+        "shift-match": Task("code-match", side=side, reach=reach, margin=reach, lesions=12),
         "subset": Task("subset", side=side),
     }
 

@@ -4,7 +4,9 @@ A correlation of learned features over all shifts, pooled over the patch, and it
 in optical flow (Dosovitskiy et al., FlowNet, ICCV 2015) and phase correlation. Different here: one
 shift a case and modality, against the first one that is present; no labels of shifts are needed.
 The encoders of all modalities start from the same weights: from different ones, the correlation
-may begin negative and the soft maximum sticks in a corner.
+may begin negative and the soft maximum sticks in a corner. And they leave their start slowly: it
+finds shifts untrained, and the first steps of a segmentation, which says nothing yet, would throw
+that away.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from math import log
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from medfuse.fusion.operators.concat import Concat
 from medfuse.nets.blocks import ConvBlock, silence
 
 _FEATURES = 16
 _SHARPNESS = 40.0  # of the softmax over shifts at the start; correlations lie in -1 to 1
+_PACE = 0.03  # how far a weight of the encoders moves where others move by 1
 
 
 class Aligner(nn.Module):
@@ -35,7 +39,7 @@ class Aligner(nn.Module):
             ConvBlock(_FEATURES, _FEATURES, spread=0.0),
             nn.Conv3d(_FEATURES, _FEATURES, 3, padding=1),
         )
-        self.encoders = nn.ModuleList(copy.deepcopy(first) for _ in range(modalities))
+        self.encoders = nn.ModuleList(_held(copy.deepcopy(first)) for _ in range(modalities))
         self.sharpness = nn.Parameter(torch.tensor(log(_SHARPNESS)))
         self.reach = reach
 
@@ -76,6 +80,29 @@ class Aligner(nn.Module):
             if len(rows):
                 seen[rows, number] = encoder(both[rows, number])
         return seen
+
+
+class _Near(nn.Module):
+    """A weight as its start plus a little of what is learned (and what weight decay pulls to 0)."""
+
+    def __init__(self, start: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("start", start.detach().clone())
+
+    def forward(self, learned: Tensor) -> Tensor:
+        made: Tensor = self.start + _PACE * learned
+        return made
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        return (weight - self.start) / _PACE
+
+
+def _held(encoder: nn.Module) -> nn.Module:
+    """Return the encoder with all its weights held near their start."""
+    for layer in list(encoder.modules()):
+        for name, weight in list(layer.named_parameters(recurse=False)):
+            parametrize.register_parametrization(layer, name, _Near(weight))
+    return encoder
 
 
 class Offset(nn.Module):

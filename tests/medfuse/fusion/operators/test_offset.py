@@ -56,6 +56,23 @@ def test_all_encoders_start_from_the_same_weights() -> None:
             assert one is not two
 
 
+def test_a_step_that_knows_nothing_does_not_undo_what_the_start_finds() -> None:
+    """Adam's first steps move every weight by the rate, whatever the slope is worth."""
+    with seeded(0, "test"):
+        aligner = Aligner(1, 2, reach=6)
+    body = bumps()
+    pair = torch.stack([body, torch.roll(body, SHIFT, dims=(2, 3, 4))], dim=1)
+    before = aligner.shifts(pair, BOTH)[0, 1].detach()
+    optimiser = torch.optim.Adam(aligner.parameters(), lr=0.01)
+    for _ in range(5):
+        optimiser.zero_grad()
+        aligner.align(pair.flip(0), BOTH).square().mean().backward()
+        optimiser.step()
+    after = aligner.shifts(pair, BOTH)[0, 1].detach()
+    assert (after - before).norm() < 0.5
+    assert not torch.equal(after, before)  # but it does learn
+
+
 def test_the_first_present_modality_is_the_frame() -> None:
     with seeded(0, "test"):
         aligner = Aligner(1, 3, reach=4)
