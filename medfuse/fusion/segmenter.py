@@ -28,6 +28,7 @@ from medfuse.intensity import normalise
 from medfuse.modality import MODALITIES
 from medfuse.nets import modelfile
 from medfuse.nets.modelfile import ModelCard
+from medfuse.nets.ramps import RAMPS
 from medfuse.nets.windows import Windows, sweep
 from medfuse.progress import Progress, silent
 from medfuse.resampling import resample
@@ -182,6 +183,7 @@ def memory_needed(geometry: Geometry, card: ModelCard, *, how: Sweep = Sweep()) 
     shape, full = chosen.shape, int(np.prod(card.patch))
     finest = full // int(np.prod(shape.stem)) * chosen.widths[0]
     finest += full * (sum(shape.channels) - sum(shape.widths))
+    finest += full * RAMPS // 4  # the values and their ranges live for a shorter time
     features = 4 * 12 * finest * len(card.modalities) * how.batch
     return (
         inputs

@@ -6,6 +6,7 @@ Turning, zooming and misalignment are one resampling together.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ def augment(batch: Batch, settings: AugmentSettings, generator: torch.Generator)
     batch = move(batch, settings, generator)
     batch = corrupt(batch, settings, generator)
     x = _absent_is_zero(appear(batch.x, settings, generator), batch.present)
-    return Batch(x, batch.present, batch.codes)
+    return replace(batch, x=x)
 
 
 def mirror(
@@ -76,7 +77,7 @@ def move(batch: Batch, settings: AugmentSettings, generator: torch.Generator) ->
             )  # 0 is beyond the patch
             kept = moved[0, 0].round().long() - 1
             codes[sample] = torch.where(kept < 0, IGNORED, kept).to(codes.dtype)
-    return Batch(x, batch.present, codes)
+    return replace(batch, x=x, codes=codes)
 
 
 def corrupt(batch: Batch, settings: AugmentSettings, generator: torch.Generator) -> Batch:
@@ -100,7 +101,7 @@ def corrupt(batch: Batch, settings: AugmentSettings, generator: torch.Generator)
         else:
             noise = torch.randn(x[sample, row].shape, generator=generator)
             x[sample, row] = noise.to(x.device)
-    return Batch(x, batch.present, batch.codes)
+    return replace(batch, x=x)
 
 
 def appear(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:

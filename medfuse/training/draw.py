@@ -21,14 +21,16 @@ from medfuse.training.survey import IGNORED
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """``x`` (B, M, C, D, H, W) float32, ``present`` (B, M), ``codes`` uint8.
+    """``x`` (B, M, C, D, H, W) float32, ``present`` and ``shown`` (B, M), ``codes`` uint8.
 
-    ``codes`` (B, D * f, H * g, W * h) are as fine as those of the cases.
+    ``codes`` (B, D * f, H * g, W * h) are as fine as those of the cases. ``present``: what ``x``
+    holds; ``shown``: what of it the network is given, for a teacher may see more.
     """
 
     x: Tensor
     present: Tensor
     codes: Tensor
+    shown: Tensor
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Drawing:
     subsets: Literal["uniform", "all"] = "uniform"
     whole: float = 0.0  # share of patches that show all
     required: tuple[int, ...] = ()  # rows that are shown where they are there
+    hidden: bool = False  # whether a batch holds what it does not show, too
 
 
 def draw_batch(cases: Sequence[Case], drawing: Drawing, seed: int, step: int) -> Batch:
@@ -48,18 +51,20 @@ def draw_batch(cases: Sequence[Case], drawing: Drawing, seed: int, step: int) ->
 
     Every visit is shown equally often: a new shuffled deck is dealt when the last is used up.
     """
-    patches, shown, codes = [], [], []
+    patches, there, shown, codes = [], [], [], []
     for place in range(drawing.batch):
         case = cases[_dealt(len(cases), seed, step * drawing.batch + place)]
         rng = seeds.rng(seed, "patch", step, place)
         index = _indices(case, drawing, rng)
         x, code = _cut(case, index)
-        present = draw_subset(case.present, drawing, rng).to(x.device)
-        patches.append(torch.where(present[:, None, None, None], x, 0.0))
-        shown.append(present)
+        seen = draw_subset(case.present, drawing, rng).to(x.device)
+        held = case.present.to(x.device) if drawing.hidden else seen
+        patches.append(torch.where(held[:, None, None, None], x, 0.0))
+        there.append(held)
+        shown.append(seen)
         codes.append(code)
     x = torch.stack(patches)[:, :, None]  # (B, M, 1, D, H, W)
-    return Batch(x, torch.stack(shown), torch.stack(codes))
+    return Batch(x, torch.stack(there), torch.stack(codes), torch.stack(shown))
 
 
 def draw_subset(present: Tensor, drawing: Drawing, rng: np.random.Generator) -> Tensor:

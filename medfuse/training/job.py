@@ -17,6 +17,7 @@ from medfuse import settings as settings_
 from medfuse.errors import InputError, Repair, ResourceError, UsageError
 from medfuse.io import files
 from medfuse.progress import Progress, silent
+from medfuse.nets.ramps import RAMPS
 from medfuse.study import Cohort, Split, StudyEntry
 from medfuse.training.plan import Plan, make_plan, read_plan, write_plan
 from medfuse.training.settings import TrainSettings
@@ -203,6 +204,7 @@ def _needs(seen: Sequence[Seen], plan: Plan) -> tuple[int, int]:
     # about twelve maps of each scale are alive at once, and each scale has an eighth of the last
     maps = sum(width * finest / 8**scale for scale, width in enumerate(widths)) * 12 * towers
     maps += detail * 12 * towers
+    maps += prod(plan.patch) * 3 * RAMPS * modalities  # the values and their ranges
     full = prod(plan.patch) * plan.coding.classes * (8 + towers)
     step = 4 * plan.batch * (maps + full)
     weights = 27 * 4 * sum(4 * width**2 for width in widths) * towers * 5

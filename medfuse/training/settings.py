@@ -81,6 +81,7 @@ class TrainSettings:
     minutes: float | None = None  # of wall time: lowers the number of epochs to what fits
     rate: float = 2e-3  # learning rate at its top
     decay: float = 1e-2  # weight decay
+    distil: float = 0.0  # how far targets follow, at the end, what the mean of weights says of all
     unimodal: float = 0.3  # weight of the auxiliary logits of single modalities
     validate_every: int = 5  # epochs between two looks at the held-out visits
     patience: int = 0  # looks without a better Dice until it ends early; 0: never
@@ -99,7 +100,7 @@ class TrainSettings:
             raise UsageError(f"fold {self.fold} is none of {self.folds}: count from 0")
         if self.minutes is not None and not self.minutes > 0:
             raise UsageError("minutes must be above 0")
-        for name in ("oversample", "whole"):
+        for name in ("oversample", "whole", "distil"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is a share, from 0 to 1")
         unknown = set(self.required) - set(self.modalities)

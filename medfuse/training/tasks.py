@@ -75,6 +75,7 @@ class SegmentationTask(pl.LightningModule):
         self.plan, self.settings, self.course = plan, settings, course
         self.learned, self.watched = learned, watched
         self.exclusive = not plan.coding.overlapping
+        self.activation: Activation = "softmax" if self.exclusive else "sigmoid"
         table = torch.from_numpy(plan.coding.membership())
         self.register_buffer("membership", table, persistent=False)
         self.drawing = Drawing(
@@ -83,6 +84,7 @@ class SegmentationTask(pl.LightningModule):
             settings.oversample,
             settings.subsets,
             required=tuple(plan.names.index(name) for name in plan.required),
+            hidden=settings.distil > 0,
         )
         self.losses: list[Tensor] = []
 
@@ -133,9 +135,8 @@ class SegmentationTask(pl.LightningModule):
         """Return batch ``number`` on this device, varied."""
         drawing = self.drawing_at(number // self.trainer.world_size)
         batch = draw_batch(self.learned, drawing, self.course.seed, number)
-        batch = Batch(
-            batch.x.to(self.device), batch.present.to(self.device), batch.codes.to(self.device)
-        )
+        parts = (batch.x, batch.present, batch.codes, batch.shown)
+        batch = Batch(*(part.to(self.device) for part in parts))
         stream = generator(self.course.seed, "augment", number)
         return augment(batch, self.settings.augment, stream)
 
@@ -145,13 +146,30 @@ class SegmentationTask(pl.LightningModule):
         stream = generator(self.course.seed, "mirror", number)
         flips = draw_flips(len(target), self.settings.augment, stream)
         x, target, counted = mirror(batch.x, target, counted, self.plan.swapped(), flips)
-        heads = self.network.heads(x, batch.present)
-        goal = (target, counted)
+        goal = (self.distilled(target, x, batch), counted)
+        heads = self.network.heads(x, batch.shown)
         loss = deep_loss((heads.logits, *heads.deep), *goal, exclusive=self.exclusive)
         if heads.unimodal is not None and self.settings.unimodal > 0:
-            single = unimodal_loss(heads.unimodal, batch.present, *goal, exclusive=self.exclusive)
+            single = unimodal_loss(heads.unimodal, batch.shown, *goal, exclusive=self.exclusive)
             loss = loss + self.settings.unimodal * single
         return loss
+
+    def distilled(self, target: Tensor, x: Tensor, batch: Batch) -> Tensor:
+        """Return the target, drawn towards what the mean of the weights says of all scans.
+
+        Who sees a subset learns so how sure one can be, not only what is true (Hinton et al.,
+        arXiv 1503.02531; from all modalities to some: Hu et al., KD-Net, MICCAI 2020). The teacher
+        here is the mean teacher of Tarvainen & Valpola (NeurIPS 2017), trained along, so its share
+        grows from 0 to ``distil``.
+        """
+        share = self.settings.distil * self.course.part(self.global_step)
+        if share == 0:
+            return target
+        self.averaged.eval()
+        with torch.no_grad():
+            logits = self.averaged(x, batch.present)
+            said = probabilities(logits, self.activation, dim=1).to(target.dtype)
+        return target.lerp(said, share)
 
     def look(self) -> Tensor:
         """Return the Dice of each label in each held-out visit, (visits, K), with all it has."""
@@ -166,11 +184,10 @@ class SegmentationTask(pl.LightningModule):
         """
         x = case.images[:, None].to(self.device, torch.float32)  # (M, 1, D, H, W)
         present = case.present.to(self.device)
-        activation: Activation = "softmax" if self.exclusive else "sigmoid"
 
         def predict(windows: Tensor) -> Tensor:
             logits = self.averaged(windows, present.expand(len(windows), -1))
-            return probabilities(logits, activation, dim=1)
+            return probabilities(logits, self.activation, dim=1)
 
         target, counted = targets_of(case.codes[None].to(self.device), self.membership, case.shape)
         claimed = torch.cat([part for _, part in sweep(x, predict, self._windows())], dim=1)

@@ -116,3 +116,20 @@ def test_an_input_that_is_gone_leaves_the_share_of_the_others_as_it_was(stem: St
         encoder(x)
     together, one, other, none = seen
     assert torch.allclose(together - none, (one - none) + (other - none), atol=1e-4)
+
+
+@pytest.mark.parametrize("stem", [(1, 1, 1), HALF])
+def test_one_of_several_levels_can_be_picked_before_the_first_bend(stem: Step) -> None:
+    """No sum over the values themselves is 1 at 2.8 and 0 at the other levels; one over ranges is."""
+    encoder, _ = parts(Shape((8, 16), stem=stem))
+    seen: list[Tensor] = []
+    for layer in (encoder.stem, *([encoder.detail.first] if encoder.detail else [])):
+        layer.register_forward_pre_hook(lambda *args: seen.append(args[1][0]))
+    levels = torch.tensor([0.0, 1.6, 2.8, 4.0, 5.2])
+    encoder(levels.reshape(5, 1, 1, 1, 1).expand(5, 1, 8, 8, 8))
+    wanted = torch.tensor([[0.0], [0.0], [1.0], [0.0], [0.0]])
+    assert len(seen) == (1 if stem == (1, 1, 1) else 2)
+    for entered in seen:
+        values = entered[:, :, 2, 2, 2]  # (5, channels)
+        found = torch.linalg.lstsq(values, wanted, driver="gelsd").solution
+        assert torch.allclose(values @ found, wanted, atol=1e-3)

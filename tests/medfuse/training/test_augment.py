@@ -22,7 +22,8 @@ def batch(seed: int = 0, *, count: int = 2, modalities: int = 2, finer: int = 1)
     x = torch.randn((count, modalities, 1, *SIZE), generator=stream)
     fine = [n * finer for n in SIZE]
     codes = torch.randint(0, 3, (count, *fine), generator=stream).to(torch.uint8)
-    return Batch(x, torch.ones(count, modalities, dtype=torch.bool), codes)
+    present = torch.ones(count, modalities, dtype=torch.bool)
+    return Batch(x, present, codes, present)
 
 
 EVERYTHING = AugmentSettings(
@@ -63,7 +64,7 @@ def test_an_absent_modality_stays_zero() -> None:
     given = batch()
     present = torch.tensor([[True, False], [False, True]])
     x = torch.where(present[:, :, None, None, None, None], given.x, 0.0)
-    made = augment(Batch(x, present, given.codes), EVERYTHING, generator(0, "x"))
+    made = augment(Batch(x, present, given.codes, present), EVERYTHING, generator(0, "x"))
     assert not made.x[0, 1].any()
     assert not made.x[1, 0].any()
 
@@ -74,7 +75,7 @@ def test_turning_is_what_scipy_makes_of_it() -> None:
     smooth = np.sin(place[0] / 3) + np.cos(place[1] / 4) + np.sin(place[2] / 5)
     x = torch.from_numpy(np.stack([*place, smooth]))[None, :, None]
     present = torch.ones(1, 4, dtype=torch.bool)
-    given = Batch(x, present, torch.zeros(1, *SIZE, dtype=torch.uint8))
+    given = Batch(x, present, torch.zeros(1, *SIZE, dtype=torch.uint8), present)
     settings = replace(STILL, turn=1.0, degrees=20.0, zoom=0.1)
     made = move(given, settings, generator(5, "x")).x[0, :, 0].numpy()
     d, h, w = (n // 2 for n in SIZE)
@@ -98,7 +99,8 @@ def test_labels_turn_with_the_scan() -> None:
         block = torch.zeros(1, *[n * finer for n in SIZE], dtype=torch.uint8)
         block[:, 3 * finer : 8 * finer, 4 * finer : 9 * finer, 5 * finer : 12 * finer] = 1
         x = torch.nn.functional.avg_pool3d(block[None].float(), finer)[:, :, None]
-        given = Batch(x, torch.ones(1, 1, dtype=torch.bool), block)
+        whole = torch.ones(1, 1, dtype=torch.bool)
+        given = Batch(x, whole, block, whole)
         settings = replace(STILL, turn=1.0, degrees=25.0, zoom=0.1)
         made = move(given, settings, generator(2, "x"))
         codes = torch.where(made.codes == 255, 0, made.codes)
@@ -158,7 +160,8 @@ def test_corruption_spoils_one_modality_and_leaves_one_alone() -> None:
         any(torch.equal(made.x[s, m], given.x[(s + 1) % 8, m]) for m in range(3)) for s in range(8)
     ]
     assert 0 < sum(foreign) < 8
-    single = Batch(given.x, torch.eye(3, dtype=torch.bool)[[0, 1, 2, 0, 1, 2, 0, 1]], given.codes)
+    one = torch.eye(3, dtype=torch.bool)[[0, 1, 2, 0, 1, 2, 0, 1]]
+    single = Batch(given.x, one, given.codes, one)
     assert torch.equal(corrupt(single, settings, generator(0, "x")).x, given.x)
 
 

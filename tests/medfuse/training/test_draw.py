@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,3 +131,17 @@ def test_a_share_is_shown_all_and_the_rest_by_even_sizes(
     drawing = Drawing(PATCH, 1, whole=whole)
     shown = sum(bool(draw_subset(present, drawing, rng).all()) for _ in range(200))
     assert least <= shown <= most
+
+
+def test_what_is_hidden_is_in_the_batch_where_it_is_asked_for_alone() -> None:
+    drawing = Drawing(PATCH, 4)
+    plain, held = (
+        draw_batch([case()], replace(drawing, hidden=hidden), 0, 1) for hidden in (False, True)
+    )
+    assert torch.equal(plain.present, plain.shown)
+    assert torch.equal(plain.shown, held.shown)
+    assert held.present[:, :2].all()
+    assert not held.shown[:, :2].all()
+    rows = held.shown[:, :, None, None, None, None]
+    assert torch.equal(plain.x, torch.where(rows, held.x, 0.0))
+    assert held.x[:, :2].flatten(2).any(dim=2).all()

@@ -139,3 +139,29 @@ def test_what_is_looked_at_is_the_running_mean_of_the_weights(tmp_path: Path) ->
     made.averaged = Knowing()  # type: ignore[assignment]
     assert float(made.look().min()) > 0.5
     assert not made.averaged.training
+
+
+def test_the_target_follows_what_is_said_of_all_scans_while_a_subset_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half way, with a share of .6, a target lies at .7 of the truth and .3 of the teacher."""
+    made = task(tmp_path, toy.plan(batch=2, patch=(12, 12, 12)), Knowing())
+    made.settings = replace(made.settings, distil=0.6)
+    drawing = replace(made.drawing, hidden=True)
+    batches = [draw_batch(made.learned, drawing, 0, step) for step in range(8)]
+    batch = next(one for one in batches if not bool(one.shown.all()))
+    assert bool(batch.present.all())
+    target = torch.zeros(2, 3, 12, 12, 12)
+    assert torch.equal(made.distilled(target, batch.x, batch), target)  # at the start
+    monkeypatch.setattr(SegmentationTask, "global_step", 2)  # of 4
+    said = Knowing()(batch.x, batch.present).softmax(dim=1)
+    assert torch.allclose(made.distilled(target, batch.x, batch), 0.3 * said, atol=1e-6)
+
+    class Remembering(Knowing):
+        def heads(self, x: Tensor, present: Tensor) -> Heads:
+            self.given = present
+            return super().heads(x.detach().requires_grad_(), present)
+
+    made.network = Remembering()  # type: ignore[assignment]
+    made.loss(batch, 0)
+    assert torch.equal(made.network.given, batch.shown)  # type: ignore[arg-type]
