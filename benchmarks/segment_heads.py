@@ -4,6 +4,7 @@ Runs the commands as a user would: 24 heads, of which 17 are learned from, 2 cho
 and 5 are looked at by nothing before the end. A row of ``benchmarks/results/heads.jsonl`` a seed.
 
     python benchmarks/segment_heads.py --seeds 1 --threads 2
+    python benchmarks/segment_heads.py --recipe benchmarks/recipes/dynunet.toml --all-scans
     python benchmarks/segment_heads.py --table
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -26,12 +28,27 @@ SCANS = ("T1", "T1CE", "T2", "FLAIR")
 TEST, VALIDATE = 5, 2
 
 
-def medfuse(*words: object) -> tuple[str, float]:
-    """Run a command and return what it printed and the seconds that it took."""
-    begin = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "pipelines.cli.app", *map(str, words)],
-                          check=True, capture_output=True, text=True)  # fmt: skip
-    return done.stdout, time.perf_counter() - begin
+class Clock:
+    """Runs commands, and keeps the seconds and CPU-seconds of each by its name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {"phantom": 0.0}
+        self.cpu: dict[str, float] = {"phantom": 0.0}
+
+    def medfuse(self, *words: object) -> str:
+        """Run a command and return what it printed."""
+        begin, used = time.perf_counter(), _used()
+        done = subprocess.run([sys.executable, "-m", "pipelines.cli.app", *map(str, words)],
+                              check=True, capture_output=True, text=True)  # fmt: skip
+        self.seconds[str(words[0])] = time.perf_counter() - begin
+        self.cpu[str(words[0])] = _used() - used
+        return done.stdout
+
+
+def _used() -> float:
+    """Return the CPU-seconds of all commands that have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def manifest(heads: Path) -> Path:
@@ -48,44 +65,44 @@ def manifest(heads: Path) -> Path:
     return path
 
 
-def measure(recipe: str, folder: Path, *, subjects: int, seed: int, threads: int) -> dict[str, Any]:
+def measure(recipe: str, folder: Path, *, subjects: int, seed: int, threads: int,
+            subsets: bool) -> dict[str, Any]:  # fmt: skip
     """Return the seconds of each command, and the Dice of each subset on the heads kept apart.
 
     Heads that lie in ``folder`` already are not made again.
     """
-    heads = folder / "heads"
-    seconds = {"phantom": 0.0}
+    heads, clock = folder / "heads", Clock()
     if not heads.exists():
-        _, seconds["phantom"] = medfuse("phantom", heads, "--subjects", subjects, "--seed", seed,
-                                        "--aligned")  # fmt: skip
+        clock.medfuse("phantom", heads, "--subjects", subjects, "--seed", seed, "--aligned")
     data, many = manifest(heads), ("--threads", threads)
-    _, seconds["train"] = medfuse("train", recipe, "--data", data, "--seed", seed, *many,
-                                  "--out", folder / "run")  # fmt: skip
-    _, seconds["segment"] = medfuse("segment", data, "--split", "test", "--subsets", *many,
-                                    "--model", folder / "run" / "model.mfm",
-                                    "--out", folder / "seg")  # fmt: skip
-    printed, seconds["evaluate"] = medfuse("evaluate", folder / "seg", data, "--json",
-                                           "--out", folder / "scores")  # fmt: skip
-    found = json.loads(printed)
-    subsets = {
-        name: {key: labels["lesion"][key] for key in ("dice", "dice_95", "dice_worst", "cases")}
+    clock.medfuse("train", recipe, "--data", data, "--seed", seed, *many, "--out", folder / "run")
+    model, made = folder / "run" / "model.mfm", folder / "seg"
+    clock.medfuse("segment", data, "--split", "test", *["--subsets"] * subsets, *many,
+                  "--model", model, "--out", made)  # fmt: skip
+    found = json.loads(clock.medfuse("evaluate", made, data, "--json", "--out", folder / "scores"))
+    kept = ("dice", "dice_95", "dice_worst", "cases")
+    dices = {
+        name: {key: labels["lesion"][key] for key in kept}
         for name, labels in found["subsets"].items()
     }
-    return {"seconds": seconds, "subsets": subsets, "counter": found["more_modalities_lower_dice"]}
+    return {"seconds": clock.seconds, "cpu": clock.cpu, "subsets": dices,
+            "counter": found.get("more_modalities_lower_dice")}  # fmt: skip
 
 
 def table(ledger: Ledger) -> str:
     """Return the seconds and the Dice of every run there is, as Markdown."""
     lines = []
     for row in ledger.rows:
-        times = ", ".join(f"{name} {value:.0f}" for name, value in row["seconds"].items())
+        times = ", ".join(
+            f"{name} {value:.0f} ({row['cpu'][name]:.0f} of CPU)"
+            for name, value in row["seconds"].items()
+        )
         total = sum(value for name, value in row["seconds"].items() if name != "phantom")
         worse = row["counter"]
         lines += [
             f"\nRecipe `{row['recipe']}`, seed {row['seed']}, {row['threads']} threads, "
             f"{row['subjects']} heads, seconds: {times}; train, segment and evaluate together "
-            f"{total:.0f}. A scan more lowered a Dice by more than .01 in {worse['count']} of "
-            f"{worse['of']} comparisons.\n",
+            f"{total:.0f}. {_said(worse)}\n",
             "| scans | lesion Dice | 95 % of the mean | worst | cases |",
             "|---|---|---|---|---|",
         ]
@@ -98,6 +115,15 @@ def table(ledger: Ledger) -> str:
     return "\n".join(lines)
 
 
+def _said(worse: dict[str, int] | None) -> str:
+    if not worse:
+        return ""
+    return (
+        f"A scan more lowered a Dice by more than .01 in {worse['count']} of {worse['of']} "
+        "comparisons."
+    )
+
+
 def main() -> None:
     """Measure what is not there yet, then print all."""
     words = argparse.ArgumentParser(
@@ -108,6 +134,7 @@ def main() -> None:
     words.add_argument("--seeds", type=int, default=1)
     words.add_argument("--first-seed", type=int, default=0)
     words.add_argument("--threads", type=int, default=2)
+    words.add_argument("--all-scans", action="store_true", help="no other subsets")
     words.add_argument("--table", action="store_true", help="print what is there, run nothing")
     words.add_argument("--folder", type=Path, help="keep what is made in FOLDER/SEED")
     words.add_argument("--results", type=Path, default=RESULTS)
@@ -115,13 +142,14 @@ def main() -> None:
     ledger = Ledger(asked.results)
     for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
         key = {"recipe": asked.recipe, "seed": seed, "subjects": asked.subjects,
-               "threads": asked.threads}  # fmt: skip
+               "threads": asked.threads, "subsets": not asked.all_scans}  # fmt: skip
         if asked.table or ledger.has(**key):
             continue
         with tempfile.TemporaryDirectory() as made:
             folder = asked.folder / str(seed) if asked.folder else Path(made)
             ledger.add(key, **measure(asked.recipe, folder, subjects=asked.subjects, seed=seed,
-                                      threads=asked.threads))  # fmt: skip
+                                      threads=asked.threads,
+                                      subsets=not asked.all_scans))  # fmt: skip
     print(table(ledger))
 
 

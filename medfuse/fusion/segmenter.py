@@ -55,7 +55,7 @@ class Sweep:
     scans' anatomy first, and goes without one that does not fit the others (``agreement``).
     """
 
-    overlap: float = 0.5
+    overlap: float = 0.25
     batch: int = 2
     mirror: bool = False
     device: str = "cpu"

@@ -3,17 +3,19 @@
 What lies far from most of an image (a lesion, bone, uptake) falls on the outermost pieces of a
 network's piecewise lines, where neighbouring levels are told apart only after long training. So
 each value enters beside six copies of itself, each held inside one range, as a reader of CT
-changes windows. The ranges are fixed: learned window settings (Lee et al., J Digit Imaging 2018)
-begin where these are.
+changes windows. The ranges are fixed; Lee et al. (arXiv 1812.00572) learn the settings of such
+windows for CT, from a start like this one.
 """
 
 from __future__ import annotations
 
+from math import inf
+
 import torch
 from torch import Tensor
 
-_LOWEST, _WIDE, _COUNT = -4.0, 1.5, 6  # in spreads, see ``medfuse.intensity``: -4 to 5
-RAMPS = 1 + _COUNT  # channels for each one that came in
+_EDGES = (-4.0, -2.5, -1.0, 0.5, 2.0, 3.5, 5.0)  # in spreads, see ``medfuse.intensity``
+RAMPS = len(_EDGES)  # channels for each one that came in
 
 
 def ramps(x: Tensor) -> Tensor:
@@ -21,8 +23,7 @@ def ramps(x: Tensor) -> Tensor:
 
     All of them are 0 where the value is 0, so a modality that is silenced stays silent.
     """
-    low = _LOWEST + _WIDE * torch.arange(_COUNT, dtype=x.dtype, device=x.device)
-    low = low[:, None, None, None]
-    high = low + _WIDE
-    parts = torch.clamp(x[:, :, None], low, high) - torch.clamp(low.new_zeros(()), low, high)
-    return torch.cat([x[:, :, None], parts], dim=2).flatten(1, 2)
+    low = torch.tensor([-inf, *_EDGES[:-1]], dtype=x.dtype, device=x.device)[:, None, None, None]
+    high = torch.tensor([inf, *_EDGES[1:]], dtype=x.dtype, device=x.device)[:, None, None, None]
+    parts = torch.clamp(x[:, :, None], low, high)
+    return parts.sub_(torch.clamp(low.new_zeros(()), low, high)).flatten(1, 2)

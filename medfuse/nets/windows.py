@@ -31,7 +31,7 @@ class Windows:
     """How windows lie: ``size`` (d, h, w) voxels, the share of a side by which they overlap."""
 
     size: Size
-    overlap: float = 0.5
+    overlap: float = 0.25
     batch: int = 1
 
     def __post_init__(self) -> None:

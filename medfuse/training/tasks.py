@@ -24,7 +24,6 @@ from medfuse.training.settings import TrainSettings
 
 _WARM = 0.03  # share of all steps in which the rate climbs
 _KEEP = 0.98  # of the running mean of weights, a step: it spans about 50 steps
-_OVERLAP = 0.25  # of windows, where a visit is looked at: half as many as in a final answer
 
 
 @dataclass(frozen=True)
@@ -203,4 +202,4 @@ class SegmentationTask(pl.LightningModule):
         return torch.where(sizes > 0, 2 * both / sizes.clamp(min=1), 1.0).cpu()
 
     def _windows(self) -> Windows:
-        return Windows(self.plan.patch, _OVERLAP)
+        return Windows(self.plan.patch)

@@ -23,7 +23,7 @@ from medfuse.nets.blocks import ConvBlock, silence
 
 _FEATURES = 16
 _SHARPNESS = 40.0  # of the softmax over shifts at the start; correlations lie in -1 to 1
-_PACE = 0.03  # how far a weight of the encoders moves where others move by 1
+_PACE = 0.01  # how far a weight of the encoders moves where others move by 1
 
 
 class Aligner(nn.Module):
