@@ -1,4 +1,4 @@
-"""Epochs a minute: our batches drawn and varied on the device, beside MONAI's usual loader.
+"""Epochs a minute: our batches, varied on the device, beside MONAI's usual loader.
 
 Same network, loss, patch and precision (bf16 on CUDA); only where batches come from differs:
 ``CacheDataset`` with random crops, turns, flips, contrast and noise on CPU workers, or ours. An
@@ -23,13 +23,14 @@ from torch import Tensor
 from medfuse.fusion.levels import FusionNetwork, build
 from medfuse.fusion.settings import FusionSettings
 from medfuse.nets.blocks import generator
-from medfuse.training.augment import augment
+from medfuse.training.augment import augment, draw_flips, mirror
 from medfuse.training.cases import Case
-from medfuse.training.draw import Drawing, draw_batch
+from medfuse.training.draw import Batch, Drawing, draw_batch
 from medfuse.training.losses import deep_loss
 from medfuse.training.settings import AugmentSettings
 
 _SCANS, _CASES, _BATCH, _STEPS = 4, 16, 2, 50
+_VARIED = AugmentSettings(misalign=0)  # MONAI's chain moves no scan by itself
 Pair = tuple[Tensor, Tensor]  # x (B, M, D, H, W), codes (B, D, H, W)
 
 
@@ -47,16 +48,21 @@ def volumes(side: int) -> list[tuple[np.ndarray, np.ndarray]]:
 def ours(side: int, patch: int, device: str) -> Iterator[Pair]:
     """Yield batches as ``medfuse train`` makes them."""
     cases = [
-        Case(str(number), torch.from_numpy(scans).half().to(device),
-             torch.ones(_SCANS, dtype=torch.bool), torch.from_numpy(label).to(device),
-             (np.argwhere(label),))
+        Case(str(number), torch.from_numpy(scans).half(), torch.ones(_SCANS, dtype=torch.bool),
+             torch.from_numpy(label), (np.argwhere(label),))
         for number, (scans, label) in enumerate(volumes(side))
     ]  # fmt: skip
     drawing = Drawing((patch,) * 3, _BATCH, subsets="all")
     for step in itertools.count():
         batch = draw_batch(cases, drawing, 0, step)
-        batch = augment(batch, AugmentSettings(misalign=0), generator(0, "augment", step))
-        yield batch.x[:, :, 0], batch.codes
+        parts = (batch.x, batch.present, batch.codes, batch.shown)
+        batch = Batch(*(part.to(device) for part in parts))
+        stream = generator(0, "augment", step)
+        batch = augment(batch, _VARIED, stream)
+        flips = draw_flips(_BATCH, _VARIED, stream)
+        codes = batch.codes[:, None]
+        x, codes, _ = mirror(batch.x, codes, codes, [0], flips)
+        yield x[:, :, 0], codes[:, 0]
 
 
 def usual(side: int, patch: int, device: str) -> Iterator[Pair]:
@@ -79,7 +85,7 @@ def usual(side: int, patch: int, device: str) -> Iterator[Pair]:
     items = [{"x": scans, "y": label[None]} for scans, label in volumes(side)]
     workers = min(8, (os.cpu_count() or 2) - 1)
     cached = data.CacheDataset(items, chain, progress=False)
-    loader = data.DataLoader(cached, _BATCH, shuffle=True, num_workers=workers,
+    loader = data.DataLoader(cached, batch_size=_BATCH, shuffle=True, num_workers=workers,
                              persistent_workers=workers > 0,
                              pin_memory=device == "cuda")  # fmt: skip
     while True:

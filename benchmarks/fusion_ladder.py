@@ -1,7 +1,7 @@
 """Levels and operators of fusion on made tasks whose best possible Dice is known.
 
 Resumable: every run is a line of ``benchmarks/results/ladder.jsonl``; what is there is not run
-again. Each network has the same seconds, cases included.
+again. Each network of a task has the same seconds, cases included.
 
     python benchmarks/fusion_ladder.py --quick
     python benchmarks/fusion_ladder.py --part code-match --part shift-match --seeds 1
@@ -23,7 +23,7 @@ from ledger import Ledger
 
 RESULTS = Path(__file__).resolve().parent / "results" / "ladder.jsonl"
 PARTS = ("code-match", "shift-match", "subset", "check")
-QUICK = (  # at 40 s each these show what the ladder is about
+QUICK = (  # at 40 s (shift-match 80) these show what the ladder is about
     ("code-match", "data concat"),
     ("code-match", "model mean"),
     ("code-match", "A alone"),

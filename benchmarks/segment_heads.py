@@ -94,7 +94,7 @@ def table(ledger: Ledger) -> str:
     lines = []
     for row in ledger.rows:
         times = ", ".join(
-            f"{name} {value:.0f} ({row['cpu'][name]:.0f} of CPU)"
+            f"{name} {value:.0f} ({row.get('cpu', {}).get(name, float('nan')):.0f} of CPU)"
             for name, value in row["seconds"].items()
         )
         total = sum(value for name, value in row["seconds"].items() if name != "phantom")

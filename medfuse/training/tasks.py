@@ -137,7 +137,7 @@ class SegmentationTask(pl.LightningModule):
         parts = (batch.x, batch.present, batch.codes, batch.shown)
         batch = Batch(*(part.to(self.device) for part in parts))
         stream = generator(self.course.seed, "augment", number)
-        return augment(batch, self.settings.augment, stream)
+        return augment(batch, self.settings.augment, stream, spacing=self.plan.spacing)
 
     def loss(self, batch: Batch, number: int) -> Tensor:
         """Return the loss of a batch: all scales, and the logits of single modalities."""
@@ -168,6 +168,10 @@ class SegmentationTask(pl.LightningModule):
         with torch.no_grad():
             logits = self.averaged(x, batch.present)
             said = probabilities(logits, self.activation, dim=1).to(target.dtype)
+        # a label that the batch does not hold stays empty: its loss is that of a false alarm
+        said = said * (target.sum((0, 2, 3, 4)) > 0)[:, None, None, None]
+        if self.exclusive:
+            said = said / said.sum(dim=1, keepdim=True).clamp(min=1e-6)
         return target.lerp(said, share)
 
     def look(self) -> Tensor:

@@ -152,10 +152,15 @@ def test_the_target_follows_what_is_said_of_all_scans_while_a_subset_is_shown(
     batch = next(one for one in batches if not bool(one.shown.all()))
     assert bool(batch.present.all())
     target = torch.zeros(2, 3, 12, 12, 12)
+    target[:, 0] = 1
+    target[0, :2, 3, 3, 3] = torch.tensor([0.0, 1.0])  # one voxel of the first label, none else
     assert torch.equal(made.distilled(target, batch.x, batch), target)  # at the start
     monkeypatch.setattr(SegmentationTask, "global_step", 2)  # of 4
-    said = Knowing()(batch.x, batch.present).softmax(dim=1)
-    assert torch.allclose(made.distilled(target, batch.x, batch), 0.3 * said, atol=1e-6)
+    said = Knowing()(batch.x, batch.present).softmax(dim=1)[:, :2]
+    said = torch.cat([said / said.sum(dim=1, keepdim=True), torch.zeros(2, 1, 12, 12, 12)], dim=1)
+    found = made.distilled(target, batch.x, batch)
+    assert torch.allclose(found, 0.7 * target + 0.3 * said, atol=1e-6)
+    assert not found[:, 2].any()  # what the batch does not hold is no soft truth either
 
     class Remembering(Knowing):
         def heads(self, x: Tensor, present: Tensor) -> Heads:
