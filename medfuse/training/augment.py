@@ -16,13 +16,23 @@ from medfuse.training.draw import Batch
 from medfuse.training.settings import AugmentSettings
 from medfuse.training.survey import IGNORED
 
+Spacing = tuple[float, float, float]  # mm along d, h, w
+_CUBES: Spacing = (1.0, 1.0, 1.0)
 
-def augment(batch: Batch, settings: AugmentSettings, generator: torch.Generator) -> Batch:
+
+def augment(
+    batch: Batch,
+    settings: AugmentSettings,
+    generator: torch.Generator,
+    *,
+    spacing: Spacing = _CUBES,
+) -> Batch:
     """Return a varied batch; labels follow what moves. Draws on the CPU, works where ``x`` is.
 
+    ``spacing``: mm a voxel along (d, h, w), without which a turn of thick slices would shear.
     ``mirror`` is a step of its own, as it changes what a channel means.
     """
-    batch = move(batch, settings, generator)
+    batch = move(batch, settings, generator, spacing=spacing)
     batch = corrupt(batch, settings, generator)
     x = _absent_is_zero(appear(batch.x, settings, generator), batch.present)
     return replace(batch, x=x)
@@ -49,9 +59,16 @@ def draw_flips(count: int, settings: AugmentSettings, generator: torch.Generator
     return (torch.rand(count, generator=generator) < 0.5) & settings.mirror
 
 
-def move(batch: Batch, settings: AugmentSettings, generator: torch.Generator) -> Batch:
+def move(
+    batch: Batch,
+    settings: AugmentSettings,
+    generator: torch.Generator,
+    *,
+    spacing: Spacing = _CUBES,
+) -> Batch:
     """Turn, zoom and shift samples, and shift single modalities on top (misalignment).
 
+    Turns and zooms are those of the body, in mm: ``spacing`` is that of the patch (d, h, w).
     Values beyond the patch are those of its border; labels beyond do not count.
     """
     count, modalities = batch.x.shape[:2]
@@ -66,7 +83,7 @@ def move(batch: Batch, settings: AugmentSettings, generator: torch.Generator) ->
     if not bool(touched.any()):
         return batch
     size = batch.x.shape[3:]
-    matrices = _matrices(angles, zooms)
+    matrices = _matrices(angles, zooms, spacing)
     x, codes = batch.x.clone(), batch.codes.clone()
     for sample in torch.nonzero(touched)[:, 0].tolist():
         rows = _with_shifts(matrices[sample], shifts[sample], size).to(x.device)
@@ -83,18 +100,19 @@ def move(batch: Batch, settings: AugmentSettings, generator: torch.Generator) ->
 def corrupt(batch: Batch, settings: AugmentSettings, generator: torch.Generator) -> Batch:
     """Make one modality of some samples useless: noise, or the same modality of another sample.
 
-    Only samples with two modalities or more, of which one is left; the labels stay what they are.
+    Only samples that show two modalities or more, so that a sound one is left to go by; what is
+    held but not shown is spared. The labels stay what they are.
     """
     count = batch.x.shape[0]
     chosen = torch.rand(count, generator=generator) < settings.corrupt
     foreign = torch.rand(count, generator=generator) < 0.5
-    which = torch.rand(batch.present.shape, generator=generator)
+    which = torch.rand(batch.shown.shape, generator=generator)
     x = batch.x.clone() if bool(chosen.any()) else batch.x
-    present = batch.present.cpu()
+    present, shown = batch.present.cpu(), batch.shown.cpu()
     for sample in torch.nonzero(chosen)[:, 0].tolist():
-        if int(present[sample].sum()) < 2:
+        if int(shown[sample].sum()) < 2:
             continue
-        row = int((which[sample] * present[sample]).argmax())
+        row = int((which[sample] * shown[sample]).argmax())
         other = (sample + 1) % count
         if bool(foreign[sample]) and other != sample and bool(present[other, row]):
             x[sample, row] = batch.x[other, row]
@@ -162,8 +180,12 @@ def _even(shape: tuple[int, ...], most: float, generator: torch.Generator) -> Te
     return (torch.rand(shape, generator=generator) * 2 - 1) * most
 
 
-def _matrices(angles: Tensor, zooms: Tensor) -> Tensor:
-    """Return what maps places of the new patch to the old one, (B, 3, 3), in voxels (d, h, w)."""
+def _matrices(angles: Tensor, zooms: Tensor, spacing: Spacing) -> Tensor:
+    """Return what maps places of the new patch to the old one, (B, 3, 3), in voxels (d, h, w).
+
+    ``angles`` (B, 3) in degrees about d, h, w and ``zooms`` (B, 1) are of the body: from voxels to
+    mm, turned there, and back.
+    """
     turns = torch.eye(3).repeat(len(angles), 1, 1)
     for axis, (one, other) in enumerate(((1, 2), (0, 2), (0, 1))):
         angle = angles[:, axis] * (math.pi / 180)
@@ -171,7 +193,8 @@ def _matrices(angles: Tensor, zooms: Tensor) -> Tensor:
         turn[:, one, one] = turn[:, other, other] = angle.cos()
         turn[:, one, other], turn[:, other, one] = -angle.sin(), angle.sin()
         turns = turns @ turn
-    return turns * (1 + zooms)[:, :, None]
+    steps = torch.tensor(spacing)
+    return turns * (1 + zooms)[:, :, None] * steps[None, :] / steps[:, None]
 
 
 def _with_shifts(matrix: Tensor, shifts: Tensor, size: torch.Size) -> Tensor:

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from hypothesis import given as for_all
+from hypothesis import strategies as st
 from scipy import ndimage
 
 from medfuse.nets.blocks import generator
+from medfuse.training import augment as augment_
 from medfuse.training.augment import appear, augment, corrupt, draw_flips, mirror, move
 from medfuse.training.draw import Batch
 from medfuse.training.settings import AugmentSettings
@@ -93,6 +96,41 @@ def test_turning_is_what_scipy_makes_of_it() -> None:
     assert abs(made[3] - wanted)[inner].max() < 0.01
 
 
+_MM = st.floats(0.3, 8.0)
+
+
+@for_all(
+    spacing=st.tuples(_MM, _MM, _MM),
+    angles=st.tuples(*[st.floats(-180.0, 180.0)] * 3),
+    zoom=st.floats(-0.3, 0.3),
+)
+def test_a_body_is_turned_and_zoomed_and_never_sheared(
+    spacing: tuple[float, float, float], angles: tuple[float, float, float], zoom: float
+) -> None:
+    """Whatever the spacing: the map in mm stretches all directions alike, by one plus the zoom."""
+    made = augment_._matrices(torch.tensor([angles]), torch.tensor([[zoom]]), spacing)[0]
+    steps = np.diag(spacing)
+    physical = steps @ made.double().numpy() @ np.linalg.inv(steps)
+    assert np.allclose(np.linalg.svd(physical)[1], 1 + zoom, atol=1e-5)
+    assert np.linalg.det(physical) > 0
+
+
+def test_thick_slices_turn_as_bodies_do() -> None:
+    """The map is read off a ramp along each axis, in mm; slices are 5 mm thick, pixels 1 mm."""
+    size, steps = (15, 31, 33), (5.0, 1.0, 1.0)
+    place = np.indices(size).astype(np.float32) * np.array(steps)[:, None, None, None]
+    x = torch.from_numpy(place.astype(np.float32))[None, :, None]
+    present = torch.ones(1, 3, dtype=torch.bool)
+    still = Batch(x, present, torch.zeros(1, *size, dtype=torch.uint8), present)
+    settings = replace(STILL, turn=1.0, degrees=15.0, zoom=0.0)
+    made = augment(still, settings, generator(5, "x"), spacing=steps).x[0, :, 0].numpy()
+    d, h, w = (n // 2 for n in size)
+    ahead = [made[:, d + 1, h, w], made[:, d, h + 1, w], made[:, d, h, w + 1]]
+    physical = (np.stack(ahead, axis=1) - made[:, d, h, w][:, None]) / np.array(steps)
+    assert not np.allclose(physical, np.eye(3), atol=0.05)
+    assert np.allclose(np.linalg.svd(physical)[1], 1, atol=1e-4)
+
+
 def test_labels_turn_with_the_scan() -> None:
     """A scan that is its own label map: both must agree after any move, fine codes too."""
     for finer in (1, 2):
@@ -163,6 +201,20 @@ def test_corruption_spoils_one_modality_and_leaves_one_alone() -> None:
     one = torch.eye(3, dtype=torch.bool)[[0, 1, 2, 0, 1, 2, 0, 1]]
     single = Batch(given.x, one, given.codes, one)
     assert torch.equal(corrupt(single, settings, generator(0, "x")).x, given.x)
+
+
+def test_corruption_spares_the_only_scan_that_is_shown() -> None:
+    """A teacher may be given all three: the pupil's one scan must stay what the labels say."""
+    given = batch(count=8, modalities=3)
+    settings = replace(STILL, corrupt=1.0)
+    one = torch.eye(3, dtype=torch.bool)[[0, 1, 2, 0, 1, 2, 0, 1]]
+    for seed in range(5):
+        made = corrupt(replace(given, shown=one), settings, generator(seed, "x"))
+        assert torch.equal(made.x, given.x)
+        made = corrupt(replace(given, shown=~one), settings, generator(seed, "x"))
+        changed = (made.x != given.x).flatten(2).any(dim=2)
+        assert changed.sum(dim=1).tolist() == [1] * 8
+        assert not (changed & one).any()  # what nobody is shown is not spoilt
 
 
 def test_looks_vary_and_places_do_not() -> None:
