@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medfuse import __version__
+from medfuse.io.memory import free_memory as free_memory  # others ask the doctor for it
 
 PACKAGES = ("medfuse", "registration", "pipelines")
 NEEDED = ("numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "h5py", "typer", "rich", "jinja2")
@@ -73,16 +74,6 @@ def examine() -> Examination:
         disk_gib=round(shutil.disk_usage(Path.cwd()).free / _GIB, 1),
         problems=(*_clashes(packages), *_missing(needed)),
     )
-
-
-def free_memory() -> int | None:
-    """Return the bytes of memory that a new process may take, None where nobody says."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return None
-    found = [line.split() for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0][1]) * 1024 if found else None
 
 
 def _cores() -> int:

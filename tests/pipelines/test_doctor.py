@@ -25,6 +25,15 @@ def test_it_names_what_is_here() -> None:
     assert set(found.document()) >= {"version", "needed", "problems"}
 
 
+def test_memory_is_what_the_kernel_can_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "meminfo"
+    path.write_text("MemFree: 1024 kB\nMemAvailable: 4194304 kB\n")
+    monkeypatch.setattr("medfuse.io.memory._MEMINFO", path)
+    assert doctor.examine().memory_gib == 4.0
+
+
 def test_a_package_of_another_place_hides_ours() -> None:
     homes = {
         "medfuse": "/a/medfuse",
