@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +15,11 @@ import torch
 from medfuse import settings as settings_
 from medfuse.errors import InputError, Repair, ResourceError, UsageError
 from medfuse.io import files
-from medfuse.progress import Progress, silent
+from medfuse.io.memory import free_memory
+from medfuse.nets import modelfile
 from medfuse.nets.ramps import RAMPS
+from medfuse.progress import Progress, silent
+from medfuse.record import versions
 from medfuse.study import Cohort, Split, StudyEntry
 from medfuse.training.plan import Plan, make_plan, read_plan, write_plan
 from medfuse.training.settings import TrainSettings
@@ -25,6 +27,8 @@ from medfuse.training.survey import Seen, coding_for, survey
 
 PLAN, SPLITS, SETTINGS = "plan.toml", "splits.json", "settings.json"
 _FOLDS = 5
+# what MONAI's networks keep for a step, measured, beside ours at full resolution
+_BESIDE_OURS = {"monai:DynUNet": 1.5, "monai:SegResNet": 1.75, "monai:SwinUNETR": 4.0}
 _MAY_CHANGE = {"epochs", "minutes", "patience", "data", "licence", "precision"}  # on a resume
 
 
@@ -117,6 +121,30 @@ def prepare(
     return Job(plan, settings, split, learned, watched, unlabelled, memory, disk)
 
 
+def card_for(job: Job, seed: int) -> modelfile.ModelCard:
+    """Return the card of what a job trains: counts of visits, never their names."""
+    plan = job.plan
+    return modelfile.ModelCard(
+        modalities=plan.names,
+        required=plan.required,
+        labels=tuple(modelfile.Region(label.name, label.values) for label in plan.labels),
+        activation="sigmoid" if plan.coding.overlapping else "softmax",
+        spacing=plan.spacing,
+        patch=plan.patch,
+        intensity={entry.name: settings_.dump(entry.scheme) for entry in plan.modalities},
+        fusion=settings_.dump(plan.fusion),
+        network=plan.fusion.network,
+        seed=seed,
+        versions={**versions(), "torch": torch.__version__},
+        licence=job.settings.licence,
+        trained_on={
+            "visits": len(job.learned),
+            "subjects": len({entry.subject for entry in job.learned}),
+            "held_out": len(job.watched),
+        },
+    )
+
+
 def _names(cohort: Cohort, settings: TrainSettings) -> tuple[str, ...]:
     there = cohort.modalities
     for name in (*settings.modalities, *settings.required):
@@ -197,18 +225,44 @@ def _needs(seen: Sequence[Seen], plan: Plan) -> tuple[int, int]:
     cases = sum(voxels) * (2 * modalities + prod(plan.finer))
     native = max(prod(one.grid.shape) for one in seen)
     reading = native * 4 * (modalities + 2)
-    widths, shape = plan.fusion.widths, plan.fusion.shape
-    finest = prod(plan.patch) / prod(shape.stem)
-    detail = prod(plan.patch) * (sum(shape.channels) - sum(widths))
-    towers = 1 if plan.fusion.level == "data" else modalities
+    work = max(reading, step_bytes(plan), look_bytes(plan, max(voxels)))
+    # parameters, gradients, two moments and the running mean
+    weights = 27 * 4 * sum(4 * width**2 for width in plan.fusion.widths) * _networks(plan) * 5
+    return int(5e8 + cases + work + weights), int(2 * weights + 1e6)
+
+
+def _networks(plan: Plan) -> int:
+    """Return how many encoders with a decoder there are, about."""
+    modalities = len(plan.modalities)
+    return {"data": 1, "hybrid": 2 * modalities + 1}.get(plan.fusion.level, modalities)
+
+
+def step_bytes(plan: Plan) -> float:
+    """Return about how many bytes the maps of one training step take, without the weights."""
+    fusion, modalities, voxels = plan.fusion, len(plan.modalities), prod(plan.patch)
+    ours, towers = fusion.network == "medfuse", float(_networks(plan))
+    finest = voxels / prod(fusion.shape.stem) if ours else voxels
     # about twelve maps of each scale are alive at once, and each scale has an eighth of the last
-    maps = sum(width * finest / 8**scale for scale, width in enumerate(widths)) * 12 * towers
-    maps += detail * 12 * towers
-    maps += prod(plan.patch) * 3 * RAMPS * modalities  # the values and their ranges
-    full = prod(plan.patch) * plan.coding.classes * (8 + towers)
-    step = 4 * plan.batch * (maps + full)
-    weights = 27 * 4 * sum(4 * width**2 for width in widths) * towers * 5
-    return int(5e8 + cases + max(reading, step) + weights), int(2 * weights + 1e6)
+    scales: float = 12 * sum(width * finest / 8**scale for scale, width in enumerate(fusion.widths))
+    detail = 12 * voxels * (sum(fusion.shape.channels) - sum(fusion.widths)) if ours else 0
+    if fusion.level == "feature" and fusion.auxiliary:
+        towers += modalities / 2  # a decoder alone, but it reads each modality
+    maps = (scales + detail) * towers
+    maps += scales * modalities * (fusion.rounds - 1)  # encoders run again, but for their detail
+    maps *= _BESIDE_OURS.get(fusion.network, 1)
+    values = voxels * 3 * RAMPS * modalities if ours else 0  # with their ranges
+    answers = voxels * plan.coding.classes * (8 + towers)
+    return 4 * plan.batch * (maps + values + answers)
+
+
+def look_bytes(plan: Plan, voxels: int) -> int:
+    """Return about how many bytes a look at a held-out visit of so many voxels takes.
+
+    Its scans; of each class the target, what is claimed, its slabs, and what both have in common,
+    all as float32; its codes as whole numbers and one channel of them, as fine as labels are.
+    """
+    arrays = len(plan.modalities) + 6 * plan.coding.classes
+    return voxels * (4 * arrays + 20 * prod(plan.finer))
 
 
 def grid_voxels(one: Seen, plan: Plan) -> int:
@@ -224,14 +278,6 @@ def _check_memory(needed: int) -> None:
             hint="use a coarser spacing, a smaller patch or fewer visits (plan.toml)",
             id="S9",
         )
-
-
-def free_memory() -> int | None:
-    """Return how many bytes of memory are free, None where the system does not say."""
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _size(count: int) -> str:

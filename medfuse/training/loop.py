@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,24 +21,21 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from medfuse import settings as settings_
 from medfuse.errors import InputError, OutputError
 from medfuse.fusion.levels import build
 from medfuse.io import files
 from medfuse.nets import modelfile
 from medfuse.nets.blocks import generator
 from medfuse.progress import Progress, silent
-from medfuse.record import versions
 from medfuse.study import Cohort
 from medfuse.training.cases import load_cases
 from medfuse.training.history import Epoch, write_history
-from medfuse.training.job import Job, Machine, prepare
-from medfuse.training.plan import Plan
+from medfuse.training.job import Job, Machine, card_for, prepare
+from medfuse.training.pace import Pace
 from medfuse.training.settings import TrainSettings
 from medfuse.training.tasks import Course, SegmentationTask
 
 CHECKPOINT, MODEL = "checkpoint.ckpt", "model.mfm"
-_MARGIN = 0.95  # of the minutes are planned for: the last look and the model take some too
 _CLIP = 5.0  # norm of the gradients
 
 
@@ -86,7 +82,7 @@ def run(
     job: Job, folder: Path, *, seed: int, machine: Machine, progress: Progress = silent
 ) -> Path:
     """Run a prepared training to its end, from the checkpoint in ``folder`` if there is one."""
-    began = time.monotonic()
+    pace = Pace(job.settings.minutes, job.settings.epochs)
     options: dict[str, Any] = {
         "resample_labels": machine.resample_labels,
         "threads": machine.threads,
@@ -103,7 +99,7 @@ def run(
     )
     course = Course(job.settings.epochs, job.settings.steps, seed)
     task = SegmentationTask(network, job.plan, job.settings, course, learned, watched)
-    keeper = Keeper(job, folder, began, progress)
+    keeper = Keeper(job, folder, pace, progress)
     with _quiet():
         trainer = _trainer(job.settings, keeper, machine)
         # a loader draws a seed for workers, of which there are none: not from the global stream
@@ -122,20 +118,15 @@ def run(
 class Keeper(pl.Callback):
     """Look at held-out visits, keep the best weights, write everything down, end in time."""
 
-    def __init__(self, job: Job, folder: Path, began: float, progress: Progress) -> None:
+    def __init__(self, job: Job, folder: Path, pace: Pace, progress: Progress) -> None:
         self.job, self.folder, self.progress = job, folder, progress
-        self.began = began
-        self.before = 0.0  # seconds of earlier runs
+        self.pace = pace
         self.epochs = job.settings.epochs
+        self.settled = False  # whether ``epochs`` is what the minutes allow, for good
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
         self.best_dice = -1.0
         self.since = 0  # looks without a better Dice
-
-    @property
-    def seconds(self) -> float:
-        """The time since the start, earlier runs included."""
-        return self.before + time.monotonic() - self.began
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must know; plain values and tensors alone."""
@@ -146,7 +137,7 @@ class Keeper(pl.Callback):
             "since": self.since,
             "epochs": self.epochs,
             "limits": [self.job.settings.epochs, self.job.settings.minutes],
-            "seconds": self.seconds,
+            "seconds": self.pace.seconds,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -155,16 +146,21 @@ class Keeper(pl.Callback):
             Epoch(**{**one, "dice": tuple(one["dice"])}) for one in state_dict["history"]
         ]
         self.best, self.best_dice = state_dict["best"], state_dict["best_dice"]
-        self.since, self.before = state_dict["since"], state_dict["seconds"]
+        self.since, self.pace.before = state_dict["since"], state_dict["seconds"]
         limits = [self.job.settings.epochs, self.job.settings.minutes]
-        if state_dict["limits"] == limits:
+        self.settled = state_dict["limits"] == limits
+        if self.settled:
             self.epochs = state_dict["epochs"]
 
     def on_train_start(self, trainer: pl.Trainer, task: Any) -> None:
-        """Tell the task how long it is, which a resumed run knows already."""
+        """Tell the task how long it is, which a resumed run knows, or guesses for new limits."""
+        done = len(self.history)
+        if done and not self.settled:
+            guess = self.pace.fits(done, self.history[-1].seconds / done, least=1)
+            self.epochs = trainer.strategy.broadcast(guess)
         task.course = replace(task.course, epochs=self.epochs)
-        if self.history:  # one epoch at least, however short the time: no model without a step
-            self._end(trainer, len(self.history))
+        if done:  # one epoch at least, however short the time: no model without a step
+            self._end(trainer, done, late=trainer.strategy.broadcast(self.pace.late))
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Say how far it is."""
@@ -187,39 +183,39 @@ class Keeper(pl.Callback):
                 hint="lower the rate, or check the scans' values",
                 id="M10",
             )
-        if number == 1:
-            self._budget(task)
-        dice = self._look(task, number)
+        if not self.settled:
+            self._settle(task, number)
+        late = trainer.strategy.broadcast(self.pace.late)
+        dice = self._look(task, number, last=late)
         rate = task.course.rate(trainer.global_step - 1, self.job.settings.rate)
         self.history.append(
-            Epoch(number, trainer.global_step, loss, rate, dice, round(self.seconds, 1))
+            Epoch(number, trainer.global_step, loss, rate, dice, round(self.pace.seconds, 1))
         )
-        self._end(trainer, number)
+        if dice:  # a look takes long; without one, no later clock may end it on an epoch unseen
+            late = trainer.strategy.broadcast(self.pace.late)
+        self._end(trainer, number, late=late)
         self._write(trainer)
 
-    def _budget(self, task: SegmentationTask) -> None:
-        """Lower the number of epochs to what fits into the minutes, once, after the first."""
-        minutes = self.job.settings.minutes
-        if minutes is None:
+    def _settle(self, task: SegmentationTask, number: int) -> None:
+        """Lower the number of epochs to what fits, once, after the first under these limits."""
+        self.settled = True
+        if self.job.settings.minutes is None:
             return
-        spent = self.seconds
-        one = spent - self._prepared
-        started = time.monotonic()
+        one, started = self.pace.seconds - self._prepared, self.pace.seconds
         if self.job.watched:
             task.look()
-        one += (time.monotonic() - started) / self.job.settings.validate_every
-        left = minutes * 60 * _MARGIN - self.seconds
-        fits = max(1, min(self.epochs, 1 + int(left / max(one, 1e-6))))
+        one += (self.pace.seconds - started) / self.job.settings.validate_every
+        fits = self.pace.fits(number, one)
         self.epochs = task.trainer.strategy.broadcast(fits)  # clocks of several processes differ
         task.course = replace(task.course, epochs=self.epochs)
 
     def on_train_epoch_start(self, *_: Any) -> None:
         """Note when an epoch begins."""
-        self._prepared = self.seconds
+        self._prepared = self.pace.seconds
 
-    def _look(self, task: SegmentationTask, number: int) -> tuple[float, ...]:
+    def _look(self, task: SegmentationTask, number: int, *, last: bool) -> tuple[float, ...]:
         """Return the mean Dice of each label where it is time to look; keep the best weights."""
-        due = number % self.job.settings.validate_every == 0 or number >= self.epochs
+        due = number % self.job.settings.validate_every == 0 or number >= self.epochs or last
         if not self.job.watched or not due:
             return ()
         dice = task.look().mean(dim=0)
@@ -231,11 +227,9 @@ class Keeper(pl.Callback):
             self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
         return tuple(float(value) for value in dice)
 
-    def _end(self, trainer: pl.Trainer, number: int) -> None:
+    def _end(self, trainer: pl.Trainer, number: int, *, late: bool) -> None:
         """Stop where the epochs, the minutes or the patience are used up."""
-        settings = self.job.settings
-        late = settings.minutes is not None and self.seconds > settings.minutes * 60
-        tired = 0 < settings.patience <= self.since
+        tired = 0 < self.job.settings.patience <= self.since
         trainer.should_stop |= trainer.strategy.broadcast(number >= self.epochs or late or tired)
 
     def _write(self, trainer: pl.Trainer) -> None:
@@ -251,30 +245,6 @@ class Keeper(pl.Callback):
         """Write the best weights (the last ones where nobody was held out) as a model file."""
         weights = self.best or task.averaged.state_dict()
         return modelfile.save(self.folder / MODEL, card_for(self.job, seed), weights)
-
-
-def card_for(job: Job, seed: int) -> modelfile.ModelCard:
-    """Return the card of what a job trains: counts of visits, never their names."""
-    plan: Plan = job.plan
-    return modelfile.ModelCard(
-        modalities=plan.names,
-        required=plan.required,
-        labels=tuple(modelfile.Region(label.name, label.values) for label in plan.labels),
-        activation="sigmoid" if plan.coding.overlapping else "softmax",
-        spacing=plan.spacing,
-        patch=plan.patch,
-        intensity={entry.name: settings_.dump(entry.scheme) for entry in plan.modalities},
-        fusion=settings_.dump(plan.fusion),
-        network=plan.fusion.network,
-        seed=seed,
-        versions={**versions(), "torch": torch.__version__},
-        licence=job.settings.licence,
-        trained_on={
-            "visits": len(job.learned),
-            "subjects": len({entry.subject for entry in job.learned}),
-            "held_out": len(job.watched),
-        },
-    )
 
 
 def _trainer(settings: TrainSettings, keeper: Keeper, machine: Machine) -> pl.Trainer:

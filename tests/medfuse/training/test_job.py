@@ -6,12 +6,18 @@ import json
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from medfuse.errors import InputError, Repair, ResourceError, UsageError
+from medfuse.fusion.settings import FusionSettings
+from medfuse.geometry import Geometry
 from medfuse.study import Cohort
 from medfuse.training import job as job_
 from medfuse.training.job import Job, Machine, prepare
+from medfuse.training.plan import ModalityPlan
+from medfuse.training.settings import Target
+from medfuse.training.survey import Seen
 from tests.medfuse.training import toy
 
 
@@ -125,9 +131,48 @@ def test_S9_too_little_memory_is_said_before_the_start(
     assert list((tmp_path / "o").iterdir()) == []
 
 
-def test_free_memory_is_what_the_system_says() -> None:
-    free = job_.free_memory()
-    assert free is None or free > 10_000_000
+def test_a_machine_that_has_read_much_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that were read fill what nobody needs, and the kernel gives it back."""
+    told = tmp_path / "meminfo"
+    told.write_text("MemFree: 20000 kB\nMemAvailable: 20000000 kB\nCached: 19980000 kB\n")
+    monkeypatch.setattr("medfuse.io.memory._MEMINFO", told)
+    assert settle(toy.cohort(tmp_path / "d"), tmp_path / "o").memory > 20000 * 1024
+
+
+@pytest.mark.parametrize(
+    ("side", "grown", "fusion"),
+    [
+        (48, 0.27, FusionSettings(level="data")),
+        (64, 2.03, FusionSettings(level="feature")),
+        (48, 1.26, FusionSettings(level="feature", rounds=3)),
+        (64, 2.83, FusionSettings(level="hybrid")),
+        (64, 2.17, FusionSettings(level="data", network="monai:SwinUNETR")),
+        (48, 0.45, FusionSettings(level="data", network="monai:DynUNet")),
+        (48, 1.60, FusionSettings(level="model", network="monai:SegResNet")),
+    ],
+)
+def test_a_step_takes_what_was_measured(side: int, grown: float, fusion: FusionSettings) -> None:
+    """``grown``: GB by which a process grew in a step of 4 scans, 4 classes, 2 patches, float32."""
+    names = ("T1", "T1CE", "T2", "FLAIR")
+    plan = toy.plan(
+        patch=(side,) * 3,
+        modalities=tuple(ModalityPlan(name) for name in names),
+        labels=tuple(Target(f"label {value}", (value,)) for value in (1, 2, 3)),
+        fusion=fusion,
+    )
+    grid = Geometry((8, 8, 8), np.eye(4))
+    tiny = job_._needs([Seen("a", grid, {1: 5}, {})], plan)[0] - 5e8  # what any process has
+    assert 0.8 * grown < tiny / 1e9 < 1.4 * grown
+
+
+def test_a_look_at_a_large_visit_is_counted() -> None:
+    """Of 256 x 256 x 256 voxels and 3 classes: the scores alone take five arrays of each class."""
+    plan = toy.plan()
+    large = Seen("a", Geometry((256, 256, 256), np.eye(4)), {3: 5}, {})
+    held = 256**3 * 2 * 2  # the scans themselves, half precision
+    assert job_._needs([large], plan)[0] > 5e8 + held + 5 * 3 * 4 * 256**3
 
 
 def test_cuda_in_vain_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,8 @@ from medfuse.nets import modelfile
 from medfuse.progress import silent
 from medfuse.study import Cohort
 from medfuse.training import loop
+from medfuse.training import pace as pace_
+from medfuse.training.augment import augment
 from medfuse.training.history import read_history
 from medfuse.training.loop import train
 from medfuse.training.settings import AugmentSettings
@@ -117,6 +121,61 @@ def test_minutes_lower_the_epochs(cohort: Cohort, tmp_path: Path) -> None:
     epochs, _ = read_history(tmp_path / "o")
     assert 1 <= epochs < 200
     assert path.exists()
+
+
+class Clock:
+    """A clock of its own: a step takes ``pace(step)`` seconds, and nothing else takes any."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, pace: Callable[[int], float]) -> None:
+        self.now, self.pace = 0.0, pace
+        monkeypatch.setattr(pace_, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+    def __call__(self, what: str, done: int, *_: int) -> None:
+        self.now += self.pace(done) if what.startswith("training") else 0
+
+
+def epochs_of(folder: Path) -> list[dict[str, str]]:
+    """Return the cells of the history, one row an epoch."""
+    return [dict(row.cells) for row in read_table(folder / "history.csv", key="epoch")[1]]
+
+
+def test_a_run_with_more_minutes_ends_at_a_low_rate_too(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps of a second are an epoch; of the minutes 95 % are planned for, so 19 s are nine."""
+    out, limits = tmp_path / "o", {"epochs": 1000, "rate": 0.01, "subsets": "all"}
+    run(cohort, out, minutes=20 / 60, progress=Clock(monkeypatch, lambda _: 1.0), **limits)
+    assert len(epochs_of(out)) == 9
+    more = {"minutes": 40 / 60, "resume": True, **limits}
+    run(cohort, out, progress=Clock(monkeypatch, lambda _: 1.0), **more)
+    rows = epochs_of(out)
+    assert len(rows) == 19
+    assert float(rows[9]["rate"]) < 0.7 * 0.01  # about half of it is behind from the first step on
+    assert 0 < float(rows[-1]["rate"]) < 0.05 * 0.01
+
+
+def test_the_epoch_that_the_clock_ends_is_looked_at(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first epoch steps take ten times as long: the plan of 9 does not hold."""
+    clock = Clock(monkeypatch, lambda step: 1.0 if step <= 2 else 10.0)
+    run(cohort, tmp_path / "o", epochs=50, minutes=20 / 60, validate_every=7, progress=clock)
+    rows = epochs_of(tmp_path / "o")
+    assert [bool(row["dice"]) for row in rows] == [False, True]
+
+
+def test_patches_are_turned_at_the_spacing_of_the_plan(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def varied(*given: Any, **named: Any) -> Any:
+        seen.append(named["spacing"])
+        return augment(*given, **named)
+
+    monkeypatch.setattr("medfuse.training.tasks.augment", varied)
+    run(cohort, tmp_path / "o", epochs=1, spacing=(2.0, 1.0, 1.0))
+    assert set(seen) == {(2.0, 1.0, 1.0)}
 
 
 def test_it_stops_where_dice_no_longer_grows(
