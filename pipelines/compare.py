@@ -29,7 +29,7 @@ from pipelines.evaluation import COLUMNS, EvaluateSettings
 from pipelines.output_folder import PAGE, RECORD, OutputFolder
 from pipelines.pairing import Paired, Pairs
 from pipelines.segment import LABELS, Models, SegmentSettings
-from pipelines.segment_case import Place, segment_case
+from pipelines.segment_case import Place, segment_each
 
 if TYPE_CHECKING:
     from medfuse.training.job import Machine
@@ -197,23 +197,43 @@ def _trained(run: _Run, asked: _Asked, progress: Progress) -> tuple[Models, int]
 def _answers(
     run: _Run, models: Models, asked: _Asked, progress: Progress
 ) -> Iterator[tuple[str, Paired, Sequence[Repair]]]:
-    """Segment the held-out visits with all scans, and with one missing, each scan in turn."""
+    """Segment the held-out visits with all scans, and with one missing, each scan in turn.
+
+    What lies there already is not made again. Both answers come from one reading of a visit.
+    """
     device = "cuda" if asked.machine.gpu else "cpu"
     regions = {region.name: region.values for region in models.card.labels}
+    homes = {how: asked.out / "segmentations" / how / run.level for how in (ALL, MISSING)}
+    for home in homes.values():
+        home.mkdir(parents=True, exist_ok=True)
     for number, entry in enumerate(run.held):
         there = [name for name in models.card.modalities if name in entry.volumes]
-        fewer = [name for name in there if name != there[number % len(there)]]
-        for how, only in ((ALL, there), (MISSING, fewer or there)):
-            home = asked.out / "segmentations" / how / run.level
-            home.mkdir(parents=True, exist_ok=True)
-            found: Sequence[Repair] = ()
-            if not (home / entry.id / RECORD).exists():
-                choice = SegmentSettings(only=tuple(only), device=device)
-                case = Case(entry.id, entry.volumes)
-                for result in segment_case(
-                    case, models, Place(home), settings=choice, progress=progress
-                ):
-                    found = result.repairs
-            scans = tuple(Path(path) for path in entry.volumes.values())
-            made, truth = home / entry.id / LABELS, Path(str(entry.labels))
-            yield how, Paired(run.level, entry.id, made, truth, scans, regions), found
+        shown = {ALL: there, MISSING: one_fewer(there, models.card.required, number)}
+        left = [how for how in homes if not (homes[how] / entry.id / RECORD).exists()]
+        found: dict[str, Sequence[Repair]] = {}
+        if left:
+            results = segment_each(
+                Case(entry.id, entry.volumes),
+                models,
+                [(Place(homes[how]), shown[how]) for how in left],
+                settings=SegmentSettings(only=tuple(there), device=device),
+                progress=progress,
+            )
+            found = {how: one.repairs for how, one in zip(left, results, strict=True)}
+        scans = tuple(Path(path) for path in entry.volumes.values())
+        truth = Path(str(entry.labels))
+        for how, home in homes.items():
+            paired = Paired(run.level, entry.id, home / entry.id / LABELS, truth, scans, regions)
+            yield how, paired, found.get(how, ())
+
+
+def one_fewer(there: Sequence[str], required: Sequence[str], number: int) -> list[str]:
+    """Return the scans but for one, which the ``number`` picks in turn from those that may go.
+
+    All of them where none may: the model requires each, or there is but one.
+    """
+    may = [name for name in there if name not in required]
+    if not may or len(there) < 2:
+        return list(there)
+    gone = may[number % len(may)]
+    return [name for name in there if name != gone]

@@ -81,6 +81,15 @@ class Verdict:
         }
 
 
+def check_enough(cases: int) -> None:
+    """Raise ``UsageError`` where so few held-out cases could not show a difference."""
+    if cases < LEAST_CASES:
+        raise UsageError(
+            f"{cases} held-out cases cannot show a difference",
+            hint=f"hold out at least {LEAST_CASES}: more patients, or more folds",
+        )
+
+
 def judge(dice: Mapping[str, Mapping[str, float]]) -> Verdict:
     """Return the verdict on ``dice``: level to case to Dice, all levels with the same cases.
 
@@ -91,11 +100,7 @@ def judge(dice: Mapping[str, Mapping[str, float]]) -> Verdict:
     cases = sorted(next(iter(dice.values())))
     if any(sorted(found) != cases for found in dice.values()):
         raise UsageError("the levels were not tried on the same cases")
-    if len(cases) < LEAST_CASES:
-        raise UsageError(
-            f"{len(cases)} held-out cases cannot show a difference",
-            hint=f"hold out at least {LEAST_CASES}: more patients, or more folds",
-        )
+    check_enough(len(cases))
     columns = {level: np.array([found[case] for case in cases]) for level, found in dice.items()}
     ranked = sorted(columns, key=lambda level: -float(columns[level].mean()))  # equal: as given
     best, others = ranked[0], ranked[1:]

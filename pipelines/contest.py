@@ -8,7 +8,7 @@ from typing import Any
 
 from medfuse.errors import Repair, UsageError
 from medfuse.study import Cohort, Split
-from pipelines.comparison import Verdict
+from pipelines.comparison import Verdict, check_enough
 from pipelines.evaluation import Evaluation
 
 LEVELS = ("data", "feature", "model", "hybrid")
@@ -27,7 +27,11 @@ class Contest:
     def of(
         cls, cohort: Cohort, *, levels: Sequence[str], folds: int, minutes: float, seed: int
     ) -> Contest:
-        """Share ``minutes`` evenly among all trainings; raises ``UsageError`` for what is none."""
+        """Share ``minutes`` evenly among all trainings.
+
+        Raises ``UsageError`` for what is none, and for too few who are held out: that is known
+        before a minute is spent.
+        """
         for level in levels:
             if level not in LEVELS:
                 raise UsageError(
@@ -39,6 +43,7 @@ class Contest:
         splits = Cohort(labelled).split(seed, folds)
         if not all(split.validate for split in splits):
             raise UsageError("nobody is held out", hint="use at least 2 folds")
+        check_enough(sum(len(split.validate) for split in splits))
         return cls(tuple(levels), splits, minutes / (len(levels) * len(splits)), seed)
 
     def document(self) -> dict[str, Any]:

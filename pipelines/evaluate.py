@@ -1,8 +1,9 @@
 """Score predicted label maps against true ones: a table, a summary, a page with the worst cases.
 
 The flow behind ``medfuse evaluate``. Maps are read one case at a time, each truth once for all
-subsets. An empty map is scored by rule (both empty: Dice 1; one empty: 0), and how often that was
-so stands beside every mean. Research software, not a medical device.
+subsets; where no record says what was looked for, once before as well. An empty map is scored by
+rule (both empty: Dice 1; one empty: 0), and how often that was so stands beside every mean.
+Research software, not a medical device.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from medfuse.errors import InputError, Repair
 from medfuse.io.files import sha256, write_text
 from medfuse.io.tables import write_table
 from medfuse.io.volumes import read_labels
-from medfuse.metrics.lesions import LesionScores
 from medfuse.metrics.scores import LabelScores, Scores, label_regions, score
 from medfuse.progress import Progress, silent
 from medfuse.record import Record
 from medfuse.volume import LabelMap
-from pipelines.comparable import chosen_regions, onto_truth
+from pipelines.comparable import Regions, chosen_regions, onto_truth
 from pipelines.evaluation import COLUMNS, TABLE, EvaluateSettings, Evaluation, Scored
 from pipelines.hearing import heard
 from pipelines.output_folder import PAGE, RECORD, OutputFolder
@@ -38,14 +38,16 @@ def evaluate(
     record: Record | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Score all pairs.
+    """Score all pairs, each for every label that one of them is about.
 
     Raises ``GeometryError`` (C8) where a prediction lies on another grid than its truth, unless
-    ``settings.resample``; ``UsageError`` for a label that nothing holds.
+    ``settings.resample``; ``InputError`` (C7) for a name that means other values in other cases;
+    ``UsageError`` for a label that nothing holds.
     """
     made: list[Scored] = []
     repairs: list[tuple[str, Repair]] = []
     ordered = sorted(pairs.pairs, key=lambda one: (str(one.truth), one.subset))
+    regions = _regions(ordered, settings)
     for truth_path, group in groupby(ordered, key=lambda one: one.truth):
         members = list(group)
         with heard() as of_truth:
@@ -54,18 +56,15 @@ def evaluate(
         for one in members:
             progress("scoring", len(made), len(ordered))
             with heard() as of_prediction:
-                scores = _score(one, truth, settings)
+                scores = _score(one, truth, regions, settings)
             made.append(Scored(one, scores))
             repairs += [(one.name, repair) for repair in of_prediction]
     progress("scoring", len(made), len(ordered))
-    scored = _every_label(made, settings)
-    scored.sort(key=lambda one: (pairs.subsets.index(one.paired.subset), one.paired.case))
+    made.sort(key=lambda one: (pairs.subsets.index(one.paired.subset), one.paired.case))
     if record is not None:
         _note(record, ordered, repairs)
-    summary = summarise(
-        {subset: _of(scored, subset) for subset in pairs.subsets}, seed=settings.seed
-    )
-    return Evaluation(tuple(scored), summary, pairs.unpredicted, tuple(repairs))
+    summary = summarise({subset: _of(made, subset) for subset in pairs.subsets}, seed=settings.seed)
+    return Evaluation(tuple(made), summary, pairs.unpredicted, tuple(repairs))
 
 
 def _of(scored: Sequence[Scored], subset: str) -> dict[str, Mapping[str, LabelScores]]:
@@ -82,47 +81,58 @@ def _note(record: Record, pairs: Sequence[Paired], repairs: Sequence[tuple[str, 
         record.warn(name, repair.id, repair.what)
 
 
-def _score(one: Paired, truth: LabelMap, settings: EvaluateSettings) -> Scores:
+def _score(one: Paired, truth: LabelMap, regions: Regions, settings: EvaluateSettings) -> Scores:
     prediction = onto_truth(
         read_labels(one.prediction), truth, where=one.name, anyway=settings.resample
     )
-    named = one.regions or label_regions(prediction, truth, ignore=settings.ignore)
     return score(
         prediction,
         truth,
-        regions=chosen_regions(named, settings.labels),
+        regions=regions,
         tolerance_mm=settings.tolerance_mm,
         overlap=settings.overlap,
         ignore=settings.ignore,
     )
 
 
-def _every_label(made: Sequence[Scored], settings: EvaluateSettings) -> list[Scored]:
-    """Give each case every label that some case has: empty in both maps where it has not."""
+def _regions(pairs: Sequence[Paired], settings: EvaluateSettings) -> dict[str, tuple[int, ...]]:
+    """Return what every case is scored for: all that was looked for or is there in some case.
+
+    A label that a case's own model does not know counts too: its truth may hold it.
+    """
     known: dict[str, tuple[int, ...]] = {}
-    for one in made:
-        for name, found in one.scores.labels.items():
-            if known.setdefault(name, found.values) != found.values:
-                raise InputError(
-                    f"{name!r} means other label values than in other cases",
-                    where=one.paired.name,
-                    hint="say which with --label NAME=1,2",
-                    id="C7",
-                )
-    ordered = sorted(known, key=lambda name: known[name])
-    names = list(known) if settings.labels else ordered
-    filled = []
-    for one in made:
-        there = one.scores.labels
-        labels = {name: there.get(name) or _nothing(known[name], there) for name in names}
-        scores = Scores(labels, settings.tolerance_mm, settings.overlap, ignored=one.scores.ignored)
-        filled.append(Scored(one.paired, scores))
-    return filled
+    unclear: dict[str, str] = {}  # names that change their meaning, and in which case
+    for one in pairs:
+        for name, values in _named(one, settings).items():
+            if known.setdefault(name, values) != values:
+                unclear.setdefault(name, one.name)
+    for name in settings.labels or known:
+        if name in unclear:
+            raise InputError(
+                f"{name!r} means other label values than in other cases",
+                where=unclear[name],
+                hint="say which with --label NAME=1,2",
+                id="C7",
+            )
+    said = {values for name, values in known.items() if name != _unnamed(values)}
+    ordered = sorted(known.keys() - unclear.keys(), key=lambda name: (known[name], name))
+    # a label that only some maps name is one label, and counts once in a mean
+    kept = [name for name in ordered if name != _unnamed(known[name]) or known[name] not in said]
+    return chosen_regions({name: known[name] for name in kept}, settings.labels)
 
 
-def _nothing(values: tuple[int, ...], others: Mapping[str, LabelScores]) -> LabelScores:
-    voxel = next((one.voxel_ml for one in others.values()), 0.0)
-    return LabelScores(values, "both", (0, 0, 0), voxel, 1.0, 0.0, 1.0, LesionScores(0, 0, ()))
+def _unnamed(values: tuple[int, ...]) -> str:
+    """Return what ``label_regions`` calls a label without a name; regions of several have one."""
+    return f"label {values[0]}" if len(values) == 1 else ""
+
+
+def _named(one: Paired, settings: EvaluateSettings) -> Regions:
+    """Return what the prediction's model looked for, else every label that either map holds."""
+    if one.regions:
+        return one.regions
+    with heard():  # what is repaired is said when the maps are scored
+        maps = read_labels(one.prediction), read_labels(one.truth)
+    return label_regions(*maps, ignore=settings.ignore)
 
 
 def write_evaluation(

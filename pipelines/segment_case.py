@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from medfuse import settings as settings_
-from medfuse.errors import Repair, ResourceError, UsageError
+from medfuse.errors import ModelError, Repair, ResourceError, UsageError
 from medfuse.fusion.segmenter import Sweep, agreeing, memory_needed, probabilities, segment
+from medfuse.geometry import Geometry
 from medfuse.io.files import check_target, write_text
 from medfuse.io.segmentations import write_segmentation
 from medfuse.io.volumes import write_volume
@@ -72,36 +73,37 @@ def segment_case(
     not those that the model needs (M11), ``OutputError`` where results are there already,
     ``ResourceError`` where memory would not do; ``say`` is told how much it takes.
     """
-    with heard() as repaired:
-        onto = (settings.onto,) if settings.onto else ()
-        chosen = choices(models.card, settings)
-        names = [name for name in models.card.modalities if any(name in some for some in chosen)]
-        aligned = on_one_grid(read_case(case, (*names, *onto)), settings.transforms)
-        if settings.subsets:  # once for all of them, while most scans are there to compare
-            aligned = agreeing(aligned)
-        target = _target(aligned, settings)
-    _check_memory(aligned, models, say)
+    chosen = choices(models.card, settings)
+    ready = _ready(case, models, settings, say)
     for some in chosen:
-        there = [name for name in some if name in aligned.volumes]
-        if settings.subsets and len(there) < len(some):
+        if settings.subsets and not set(some) <= set(ready.aligned.volumes):
             continue  # the smaller subset has it already
         home = place.folder / "+".join(some) if settings.subsets else place.folder
-        home.mkdir(exist_ok=True)
-        with output_folder(
-            home / case.id, overwrite=place.overwrite, announce=place.announce
-        ) as folder:
-            _reserve(folder, settings)
-            yield _run(
-                _Task(_keeping(aligned, there), target, models, settings, tuple(repaired)),
-                folder,
-                folder.folder.relative_to(place.folder).as_posix(),
-                progress,
-            )
+        yield _answer(ready, some, replace(place, folder=home), place.folder, progress)
+
+
+def segment_each(
+    case: Case,
+    models: Models,
+    wanted: Sequence[tuple[Place, Sequence[str]]],
+    *,
+    settings: SegmentSettings,
+    progress: Progress = silent,
+) -> Iterator[Segmented]:
+    """Segment one case several times, into ``PLACE/CASE`` with the scans named beside each place.
+
+    The scans that ``settings`` tell are read and compared once for all of them; those that are
+    wanted are some of these. Raises as ``segment_case``.
+    """
+    ready = _ready(case, models, settings, unsaid)
+    for place, names in wanted:
+        mine = replace(ready, settings=replace(settings, only=tuple(names)))
+        yield _answer(mine, names, place, place.folder, progress)
 
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """One answer to give: the study with what is used of it, and whose grid it goes onto."""
+    """A study read and compared, with what is used of it, and whose grid the labels go onto."""
 
     aligned: AlignedStudy
     target: str
@@ -110,13 +112,45 @@ class _Task:
     heard: tuple[Repair, ...]
 
 
+def _ready(
+    case: Case, models: Models, settings: SegmentSettings, say: Callable[[str], None]
+) -> _Task:
+    """Read a case and compare its scans, once for all answers, while most are there to compare."""
+    with heard() as repaired:
+        onto = (settings.onto,) if settings.onto else ()
+        chosen = choices(models.card, settings)
+        names = [name for name in models.card.modalities if any(name in some for some in chosen)]
+        aligned = on_one_grid(read_case(case, (*names, *onto)), settings.transforms)
+        # labels may go onto a scan that disagrees: its place is known, its anatomy does not matter
+        target = _target(aligned, settings)
+        _check_needed(aligned, models)
+        _check_memory(aligned, models, _written(aligned, target, settings), say)
+        aligned = agreeing(_keeping(aligned, names))
+        _check_needed(aligned, models)
+    return _Task(aligned, target, models, settings, tuple(repaired))
+
+
+def _answer(
+    ready: _Task, names: Sequence[str], place: Place, root: Path, progress: Progress
+) -> Segmented:
+    """Answer with these scans alone, those of them that are there; named by its path in root."""
+    there = [name for name in names if name in ready.aligned.volumes]
+    place.folder.mkdir(exist_ok=True)
+    with output_folder(
+        place.folder / ready.aligned.study.id, overwrite=place.overwrite, announce=place.announce
+    ) as folder:
+        _reserve(folder, ready.settings)
+        task = replace(ready, aligned=_keeping(ready.aligned, there))
+        return _run(task, folder, folder.folder.relative_to(root).as_posix(), progress)
+
+
 def _run(task: _Task, folder: OutputFolder, name: str, progress: Progress) -> Segmented:
     started = time.monotonic()
     aligned, settings = task.aligned, task.settings
     record = Record("segment", settings=_recorded(settings))
     for scan, volume in aligned.study.volumes.items():
         record.add_input(scan, volume)
-    how = Sweep(mirror=settings.tta, device=settings.device, check=not settings.subsets)
+    how = Sweep(mirror=settings.tta, device=settings.device, check=False)  # it was, in _ready
 
     def told(what: str, done: int, total: int) -> None:
         progress(f"{name}: {what}", done, total)
@@ -198,7 +232,8 @@ def _reserve(folder: OutputFolder, settings: SegmentSettings) -> None:
 
 def _keeping(aligned: AlignedStudy, names: Sequence[str]) -> AlignedStudy:
     """Return the study with these volumes alone for the model; the originals stay."""
-    return replace(aligned, volumes={name: aligned.volumes[name] for name in names})
+    volumes = {name: aligned.volumes[name] for name in names if name in aligned.volumes}
+    return replace(aligned, volumes=volumes)
 
 
 def _native(labels: LabelMap, aligned: AlignedStudy, target: str) -> LabelMap:
@@ -222,9 +257,26 @@ def _write_probabilities(
         write_volume(resample(volume, onto, back), stage / _PROBABILITIES / f"{safe}.nii.gz")
 
 
-def _check_memory(aligned: AlignedStudy, models: Models, say: Callable[[str], None]) -> None:
+def _check_needed(aligned: AlignedStudy, models: Models) -> None:
+    """Refuse a study without a scan that the model cannot do without, before any work (M11)."""
+    card = models.card
+    needed = [name for name in card.required if name not in aligned.volumes]
+    if needed or not set(card.modalities) & set(aligned.volumes):
+        what = f"the model needs {', '.join(needed or card.modalities)}, which is missing"
+        raise ModelError(what, hint="give that scan", id="M11")
+
+
+def _written(aligned: AlignedStudy, target: str, settings: SegmentSettings) -> Geometry | None:
+    """Return the grid that probabilities are written on; None where none are asked for."""
+    return aligned.study.volumes[target].geometry if settings.probabilities else None
+
+
+def _check_memory(
+    aligned: AlignedStudy, models: Models, written: Geometry | None, say: Callable[[str], None]
+) -> None:
     """Say how much memory the answer takes, and refuse to begin where it is not there."""
-    needs, has = memory_needed(aligned.geometry, models.card), free_memory()
+    needs = memory_needed(aligned.geometry, models.card, written=written)
+    has = free_memory()
     say(f"needs about {needs / _GIB:.1f} GB of memory")
     if has is not None and needs > has:
         raise ResourceError(

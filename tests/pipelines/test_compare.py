@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from medfuse.errors import InputError, OutputError
+from medfuse.fusion.agreement import Agreement
 from medfuse.io.manifest import read_manifest
 from medfuse.io.volumes import read_labels
 from medfuse.nets import modelfile
-from medfuse.study import Cohort
+from medfuse.study import AlignedStudy, Cohort
 from medfuse.training.job import Machine
-from pipelines.compare import compare, write_comparison
+from pipelines.compare import compare, one_fewer, write_comparison
 from pipelines.contest import Compared, Contest
 from pipelines.output_folder import output_folder
 from tests.medfuse.training import toy
@@ -84,6 +85,47 @@ def test_each_scan_is_missing_in_turn(made: tuple[Path, Compared]) -> None:
         for path in (out / "segmentations" / "one-missing" / "data").glob("*/record.json")
     )
     assert used == {("T1",): 2, ("CT",): 2}
+
+
+def test_a_scan_that_the_model_requires_is_never_the_missing_one(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    recipe = toy.settings(modalities=("T1", "CT"), required=("CT",))
+    compare(cohort, recipe, contest(cohort), tmp_path, machine=Machine("cpu"))
+    used = [
+        json.loads(path.read_text())["used"]
+        for path in (tmp_path / "segmentations" / "one-missing").glob("*/*/record.json")
+    ]
+    assert used == [["CT"]] * 8  # 4 heads, 2 levels
+
+
+@pytest.mark.parametrize(
+    ("there", "required", "expected"),
+    [
+        (("T1", "T2", "CT"), ("T2",), [["T2", "CT"], ["T1", "T2"], ["T2", "CT"]]),
+        (("T1", "CT"), ("T1", "CT"), [["T1", "CT"]] * 3),
+        (("T1",), (), [["T1"]] * 3),
+        ((), ("T1",), [[]] * 3),
+    ],
+)
+def test_only_scans_that_may_go_take_turns(
+    there: tuple[str, ...], required: tuple[str, ...], expected: list[list[str]]
+) -> None:
+    assert [one_fewer(there, required, number) for number in range(3)] == expected
+
+
+def test_a_visit_is_read_and_compared_once_for_both_answers(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def counted(aligned: AlignedStudy) -> tuple[AlignedStudy, Agreement]:
+        seen.append(aligned.study.id)
+        return aligned, Agreement({}, {}, {})
+
+    monkeypatch.setattr("medfuse.fusion.segmenter.drop_odd", counted)
+    compare(cohort, toy.settings(), contest(cohort), tmp_path, machine=Machine("cpu"))
+    assert Counter(seen) == {f"sub-{n}": len(LEVELS) for n in range(1, 5)}
 
 
 def test_the_page_says_what_the_record_says(made: tuple[Path, Compared]) -> None:

@@ -39,6 +39,12 @@ def test_no_contest_is_refused(levels: tuple[str, ...], folds: int, what: str) -
         Contest.of(cohort(), levels=levels, folds=folds, minutes=1, seed=0)
 
 
+def test_too_few_cases_to_judge_are_refused_before_a_training() -> None:
+    with pytest.raises(UsageError, match="2 held-out cases cannot show a difference"):
+        Contest.of(cohort(2), levels=LEVELS, folds=2, minutes=1, seed=0)
+    assert Contest.of(cohort(3), levels=LEVELS, folds=2, minutes=1, seed=0).minutes == 0.25
+
+
 def test_the_dice_of_a_case_is_the_mean_over_labels() -> None:
     found = evaluation({"data": [(0.4, 0.8)], "model": [(0.1, 0.2)]})
     assert dice_of(found, LEVELS) == {

@@ -87,6 +87,35 @@ def test_C7_names_that_change_their_meaning_are_refused(folders: Path) -> None:
     assert caught.value.id == "C7"
 
 
+def looked_for(folder: Path, case: str, **labels: list[int]) -> None:
+    """Write beside a prediction which labels its model knows."""
+    document = {"command": "segment", "model": {"labels": labels}}
+    (folder / "seg" / case / "record.json").write_text(json.dumps(document))
+
+
+def test_a_label_that_a_cases_own_model_does_not_know_is_looked_for_in_its_truth(
+    folders: Path,
+) -> None:
+    """Both truths hold the core; the model of a never learned of it, and so cannot be right."""
+    looked_for(folders, "a", lesion=[4])
+    looked_for(folders, "b", lesion=[4], core=[9])
+    put(folders / "seg" / "a" / "labels.nii.gz", np.where(truth() == 9, 4, truth()))
+    found = judged(folders)
+    core = found.scored[0].scores.labels["core"]
+    assert (core.dice, core.empty, core.voxels) == (0, "prediction", (0, 0, 4))
+    summary = found.summary.subsets[""]["core"]
+    assert summary.dice == pytest.approx((0 + 0.5) / 2)
+    assert dict(summary.empty) == {"prediction": 1, "no": 1}
+    assert judged(folders, labels=("core",)).summary.subsets[""]["core"] == summary
+
+
+def test_a_label_that_only_one_record_names_counts_once(folders: Path) -> None:
+    looked_for(folders, "a", core=[9])
+    found = judged(folders)
+    assert [list(one.scores.labels) for one in found.scored] == [["label 4", "core"]] * 2
+    assert [one.scores.labels["core"].dice for one in found.scored] == [1, 0.5]
+
+
 def test_a_label_that_some_case_has_counts_in_every_case(folders: Path) -> None:
     """Case a holds no core at all, in neither map: Dice 1 by rule, and counted as such."""
     put(folders / "truth" / "a" / "labels.nii.gz", np.where(truth() == 9, 4, truth()))

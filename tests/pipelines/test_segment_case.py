@@ -12,11 +12,21 @@ import numpy as np
 import pydicom
 import pytest
 
-from medfuse.errors import GeometryError, InputError, OutputError, ResourceError, UsageError
+from medfuse.errors import (
+    GeometryError,
+    InputError,
+    ModelError,
+    OutputError,
+    ResourceError,
+    UsageError,
+)
 from medfuse.fusion.agreement import Agreement
+from medfuse.fusion.segmenter import memory_needed
 from medfuse.geometry import Geometry
 from medfuse.io.dicom_write import write_series
+from medfuse.io.volumes import read_volume
 from medfuse.modality import MODALITIES
+from medfuse.nets.modelfile import ModelCard
 from medfuse.study import AlignedStudy
 from medfuse.volume import Volume
 from pipelines.cases import list_cases
@@ -26,11 +36,13 @@ from tests.pipelines.test_cases import registered
 from tests.pipelines.toy_model import CARD, SHAPE, labels_in, models, truth, write_case
 
 
-def run(folder: Path, out: Path, *, overwrite: bool = False, **options: Any) -> list[Segmented]:
+def run(
+    folder: Path, out: Path, *, overwrite: bool = False, card: ModelCard = CARD, **options: Any
+) -> list[Segmented]:
     (case,) = list_cases([str(folder)])
     out.mkdir(exist_ok=True)
     place = Place(out, overwrite)
-    return list(segment_case(case, models(), place, settings=SegmentSettings(**options)))
+    return list(segment_case(case, models(card), place, settings=SegmentSettings(**options)))
 
 
 def test_labels_volumes_and_record(tmp_path: Path) -> None:
@@ -72,6 +84,19 @@ def test_a_case_with_nothing_of_the_model_is_refused(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.parametrize("subsets", [True, False])
+def test_M11_a_case_without_a_scan_that_the_model_requires_is_refused(
+    tmp_path: Path, subsets: bool
+) -> None:
+    """Of its scans no subset can be segmented: nothing written must not pass for success."""
+    card = replace(CARD, required=("T2",))
+    folder = write_case(tmp_path / "a", ("T1", "PET"))
+    with pytest.raises(ModelError, match="needs T2, which is missing") as caught:
+        run(folder, tmp_path / "out", card=card, subsets=subsets)
+    assert caught.value.id == "M11"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_only_some_scans_can_be_used(tmp_path: Path) -> None:
     (result,) = run(write_case(tmp_path / "a"), tmp_path / "out", only=("PET",))
     assert result.used == ("PET",)
@@ -107,6 +132,26 @@ def test_subsets_are_compared_once_and_none_holds_the_odd_scan(
         assert record["dropped"] == {"T2": "foreign"}
         assert any("left out" in repair.what for repair in one.repairs)
         assert "agreement" in {warning["id"] for warning in record["warnings"]}
+
+
+@pytest.mark.parametrize("onto", [None, "T1"])
+def test_a_scan_of_another_anatomy_is_not_said_to_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onto: str | None
+) -> None:
+    """Labels may go onto its grid all the same: the transforms say where it lies."""
+
+    def t1_is_foreign(aligned: AlignedStudy) -> tuple[AlignedStudy, Agreement]:
+        kept = {name: one for name, one in aligned.volumes.items() if name != "T1"}
+        found = Agreement({}, {"T1": "shows another anatomy"}, {})
+        return replace(aligned, volumes=kept, dropped={"T1": "foreign"}), found
+
+    monkeypatch.setattr("medfuse.fusion.segmenter.drop_odd", t1_is_foreign)
+    (result,) = run(write_case(tmp_path / "a"), tmp_path / "out", onto=onto)
+    assert (result.used, result.missing) == (("T2", "PET"), ("T1",))
+    record = json.loads((tmp_path / "out" / "a" / "record.json").read_text())
+    assert (record["used"], record["grid_of"]) == (["T2", "PET"], "T1")
+    assert record["dropped"] == {"T1": "foreign"}
+    np.testing.assert_array_equal(labels_in(tmp_path / "out" / "a" / "labels.nii.gz"), truth())
 
 
 def test_probabilities_lie_beside(tmp_path: Path) -> None:
@@ -184,3 +229,15 @@ def test_too_little_memory_is_said_before_the_work(
     with pytest.raises(ResourceError, match="GB of memory"):
         run(write_case(tmp_path / "a"), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_probabilities_count_in_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two labels of 960 voxels in float32 are 7680 bytes more than the label map alone takes."""
+    folder = write_case(tmp_path / "a")
+    geometry = read_volume(folder / "T1.nii.gz").geometry
+    free = memory_needed(geometry, CARD) + 7679
+    monkeypatch.setattr("pipelines.segment_case.free_memory", lambda: free)
+    run(folder, tmp_path / "out")
+    with pytest.raises(ResourceError, match="GB of memory"):
+        run(folder, tmp_path / "more", probabilities=True)
+    assert list((tmp_path / "more").iterdir()) == []

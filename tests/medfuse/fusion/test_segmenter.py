@@ -269,16 +269,6 @@ def test_no_segmenter_is_refused() -> None:
         segment(noise(grid(), "T1"), [])
 
 
-def test_memory_is_said_before_the_start() -> None:
-    geometry = grid((200, 180, 170))
-    few = module.memory_needed(geometry, CARD)
-    many = module.memory_needed(
-        geometry, replace(CARD, labels=tuple(Region(str(n), (n,)) for n in range(1, 101)))
-    )
-    whole = 4 * 100 * np.prod(geometry.upright().respace(CARD.spacing).shape)
-    assert 4 * 4 * np.prod(geometry.shape) < few < many < 0.3 * whole + few
-
-
 def test_a_scan_of_another_patient_is_left_out_and_said() -> None:
     """The answer is that of the study without the scan, and differs from a trusting one."""
     geometry, rng = grid((36, 36, 36)), np.random.default_rng(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,4 +50,17 @@ def test_a_refusal_is_one_line_and_leaves_nothing(
 ) -> None:
     said = medfuse(*WORDS, *more)
     assert said.code == code
+    assert not (heads / "contest").exists()
+
+
+def test_too_few_who_are_held_out_are_refused_before_the_minutes_are_spent(
+    heads: Path, medfuse: Run
+) -> None:
+    """Two patients cannot be told apart from chance; a day of training would not change that."""
+    for number in (3, 4):
+        shutil.rmtree(heads / "heads" / f"sub-{number}")
+    said = medfuse(*WORDS, "--minutes", "1440", "--folds", "2")
+    assert said.code == 2
+    assert len(said.err) == 1
+    assert "2 held-out cases cannot show a difference" in said.err[0]
     assert not (heads / "contest").exists()

@@ -1,0 +1,43 @@
+"""The memory that an answer takes is told beforehand, and is what it then takes."""
+
+from __future__ import annotations
+
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from medfuse.fusion import segmenter as module
+from medfuse.fusion.segmenter import Segmenter
+from medfuse.nets.modelfile import Region
+from tests.medfuse.fusion.test_segmenter import CARD, Fixed, grid, noise, probabilities
+
+
+def test_memory_is_said_before_the_start() -> None:
+    geometry = grid((200, 180, 170))
+    few = module.memory_needed(geometry, CARD)
+    many = module.memory_needed(
+        geometry, replace(CARD, labels=tuple(Region(str(n), (n,)) for n in range(1, 101)))
+    )
+    whole = 4 * 100 * np.prod(geometry.upright().respace(CARD.spacing).shape)
+    assert 4 * 4 * np.prod(geometry.shape) < few < many < 0.3 * whole + few
+
+
+def test_the_memory_of_probabilities_is_what_they_take() -> None:
+    """Python's own count of what arrays hold is the judge; torch's are not in it."""
+    geometry = grid((40, 40, 40))
+    regions = tuple(Region(str(n), (n,)) for n in range(1, 201))
+    card = replace(CARD, labels=regions, patch=(16, 16, 16))
+
+    def even(x: Tensor, _: Tensor) -> Tensor:
+        return x.new_zeros(x.shape[0], 201, *x.shape[-3:])
+
+    tracemalloc.start()
+    try:
+        probabilities(noise(geometry, "T1", "T2", "FLAIR"), Segmenter(Fixed(even), card))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    asked = module.memory_needed(geometry, card, written=geometry)
+    assert module.memory_needed(geometry, card) < peak < asked < 1.5 * peak
