@@ -203,7 +203,7 @@ class Keeper(pl.Callback):
             return
         one, started = self.pace.seconds - self._prepared, self.pace.seconds
         if self.job.watched:
-            task.look()
+            task.judged()
         one += (self.pace.seconds - started) / self.job.settings.validate_every
         fits = self.pace.fits(number, one)
         self.epochs = task.trainer.strategy.broadcast(fits)  # clocks of several processes differ
@@ -218,8 +218,7 @@ class Keeper(pl.Callback):
         due = number % self.job.settings.validate_every == 0 or number >= self.epochs or last
         if not self.job.watched or not due:
             return ()
-        dice = task.look().mean(dim=0)
-        mean = float(dice.mean())
+        dice, mean = task.judged()
         self.since = 0 if mean > self.best_dice else self.since + 1
         if mean > self.best_dice:
             self.best_dice = mean

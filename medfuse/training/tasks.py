@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from medfuse import seeds
 from medfuse.fusion.combiners import Activation, probabilities
 from medfuse.fusion.levels import FusionNetwork
 from medfuse.nets.blocks import generator
@@ -174,19 +176,50 @@ class SegmentationTask(pl.LightningModule):
             said = said / said.sum(dim=1, keepdim=True).clamp(min=1e-6)
         return target.lerp(said, share)
 
+    def judged(self) -> tuple[Tensor, float]:
+        """Return the mean Dice of each label (K,) with all scans, and what weights are judged by.
+
+        That is its mean; where subsets are trained, half of it is how half of the scans do: with
+        all of them alone, weights would win that have hardly seen a subset yet.
+        """
+        dice = self.look().mean(dim=0)
+        halves = self.look_at_halves() if self.settings.subsets == "uniform" else dice[:0]
+        mean = float(dice.mean())
+        return dice, (mean + float(halves.mean())) / 2 if len(halves) else mean
+
     def look(self) -> Tensor:
         """Return the Dice of each label in each held-out visit, (visits, K), with all it has."""
         self.averaged.eval()  # Lightning sets all parts to training
         with torch.inference_mode():
             return torch.stack([self.overlap(case) for case in self.watched])
 
-    def overlap(self, case: Case) -> Tensor:
+    def look_at_halves(self) -> Tensor:
+        """Return the Dice (2 * visits, K) with one half of a visit's scans, and with the other.
+
+        Which half follows from the visit's place and the seed, so looks can be compared. Visits
+        without two scans to part are passed over.
+        """
+        self.averaged.eval()
+        found = []
+        for number, case in enumerate(self.watched):
+            rng = seeds.rng(self.course.seed, "halves", number)
+            there = np.flatnonzero(case.present.cpu().numpy())
+            free = rng.permutation([row for row in there if row not in self.drawing.required])
+            for part in (free[::2], free[1::2]) if len(free) > 1 else ():
+                shown = torch.zeros(len(case.present), dtype=torch.bool)
+                shown[[*part, *(row for row in there if row in self.drawing.required)]] = True
+                with torch.inference_mode():
+                    found.append(self.overlap(case, shown))
+        return torch.stack(found) if found else torch.empty(0, len(self.plan.labels))
+
+    def overlap(self, case: Case, shown: Tensor | None = None) -> Tensor:
         """Return the Dice of each label (K,) in one whole visit; 1 where both are empty.
 
-        0 where one is empty alone: the stated rule of all our scores (C12).
+        0 where one is empty alone: the stated rule of all our scores (C12). ``shown`` (M,): which
+        of its scans are given, all without it.
         """
         x = case.images[:, None].to(self.device, torch.float32)  # (M, 1, D, H, W)
-        present = case.present.to(self.device)
+        present = (case.present if shown is None else shown).to(self.device)
 
         def predict(windows: Tensor) -> Tensor:
             logits = self.averaged(windows, present.expand(len(windows), -1))

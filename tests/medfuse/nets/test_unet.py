@@ -120,7 +120,7 @@ def test_an_input_that_is_gone_leaves_the_share_of_the_others_as_it_was(stem: St
 
 @pytest.mark.parametrize("stem", [(1, 1, 1), HALF])
 def test_one_of_several_levels_can_be_picked_before_the_first_bend(stem: Step) -> None:
-    """No sum over the values themselves is 1 at 2.8 and 0 at the other levels; one over ranges is."""
+    """No sum over values is 1 at 2.8 and 0 at the other levels; one over their ranges is."""
     encoder, _ = parts(Shape((8, 16), stem=stem))
     seen: list[Tensor] = []
     for layer in (encoder.stem, *([encoder.detail.first] if encoder.detail else [])):

@@ -185,7 +185,7 @@ def test_it_stops_where_dice_no_longer_grows(
         return torch.full((2, 2), 0.5, dtype=torch.float64)
 
     monkeypatch.setattr(loop.SegmentationTask, "look", look)
-    run(cohort, tmp_path / "o", epochs=50, patience=3)
+    run(cohort, tmp_path / "o", epochs=50, patience=3, subsets="all")
     assert read_history(tmp_path / "o")[0] == 4  # the first is the best, then three in vain
 
 
@@ -194,13 +194,27 @@ def test_the_best_weights_are_kept(
 ) -> None:
     scores = iter((0.2, 0.9, 0.4))
     monkeypatch.setattr(loop.SegmentationTask, "look", lambda _: torch.full((2, 2), next(scores)))
-    best = run(cohort, tmp_path / "three", epochs=3)
+    best = run(cohort, tmp_path / "three", epochs=3, subsets="all")
     scores = iter((0.2, 0.9))
     monkeypatch.setattr(loop.Course, "rate", _rate_of(3))
-    two = run(cohort, tmp_path / "two", epochs=2)
+    two = run(cohort, tmp_path / "two", epochs=2, subsets="all")
     assert modelfile.load(best)[1].keys() == modelfile.load(two)[1].keys()
     for name, value in modelfile.load(best)[1].items():
         torch.testing.assert_close(value, modelfile.load(two)[1][name])
+
+
+def test_half_of_what_makes_weights_the_best_is_how_they_do_with_half_of_the_scans(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All scans alone would take the first epoch: .9 against .8; with halves .5 against .75."""
+    whole, halves = iter((0.9, 0.8)), iter((0.1, 0.7))
+    task = loop.SegmentationTask
+    monkeypatch.setattr(task, "look", lambda _: torch.full((2, 2), next(whole)))
+    monkeypatch.setattr(task, "look_at_halves", lambda _: torch.full((4, 2), next(halves)))
+    best = run(cohort, tmp_path / "o", epochs=2)
+    kept = torch.load(tmp_path / "o" / loop.CHECKPOINT, weights_only=True)["state_dict"]
+    for name, value in modelfile.load(best)[1].items():
+        torch.testing.assert_close(value, kept[f"averaged.{name}"])
 
 
 def _rate_of(epochs: int) -> Callable[[loop.Course, int, float], float]:

@@ -95,6 +95,29 @@ def test_ignored_voxels_are_not_scored(tmp_path: Path) -> None:
     assert made.overlap(blank).tolist() == [1.0, 1.0]
 
 
+def test_halves_part_the_scans_of_a_visit_and_are_the_same_at_every_look(tmp_path: Path) -> None:
+    """T1 shows the left lesion alone, CT the right one: half of the answers is empty."""
+    plan = toy.plan(patch=(12, 12, 12))
+    made = task(tmp_path, plan, Silent())
+    halves = made.look_at_halves()
+    assert halves.shape == (4, 2)
+    for one, other in zip(halves[::2], halves[1::2], strict=True):
+        assert sorted([(one > 0.5).tolist(), (other > 0.5).tolist()]) == [
+            [False, True],
+            [True, False],
+        ]
+    assert torch.equal(halves, made.look_at_halves())
+    made.drawing = replace(made.drawing, required=(0,))
+    assert made.look_at_halves().shape == (0, 2)  # CT alone is left to part
+
+
+class Silent(Knowing):
+    """Sees nothing where a scan is not shown."""
+
+    def forward(self, x: Tensor, present: Tensor) -> Tensor:
+        return super().forward(torch.where(present[:, :, None, None, None, None], x, -9.0), present)
+
+
 def test_steps_lower_the_loss(tmp_path: Path) -> None:
     plan = toy.plan(batch=2)
     made = task(tmp_path, plan)
