@@ -14,7 +14,8 @@ from typing import Any
 
 from medfuse import settings as settings_
 from medfuse.errors import ModelError, Repair, ResourceError, UsageError
-from medfuse.fusion.segmenter import Sweep, agreeing, memory_needed, probabilities, segment
+from medfuse.fusion.needs import memory_needed
+from medfuse.fusion.segmenter import Sweep, agreeing, probabilities, segment
 from medfuse.geometry import Geometry
 from medfuse.io.files import check_target, write_text
 from medfuse.io.segmentations import write_segmentation

@@ -21,7 +21,7 @@ from medfuse.errors import (
     UsageError,
 )
 from medfuse.fusion.agreement import Agreement
-from medfuse.fusion.segmenter import memory_needed
+from medfuse.fusion.needs import memory_needed
 from medfuse.geometry import Geometry
 from medfuse.io.dicom_write import write_series
 from medfuse.io.volumes import read_volume

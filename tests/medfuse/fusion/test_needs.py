@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
-from medfuse.fusion import segmenter as module
+from medfuse.fusion.needs import memory_needed
 from medfuse.fusion.segmenter import Segmenter
 from medfuse.nets.modelfile import Region
 from tests.medfuse.fusion.test_segmenter import CARD, Fixed, grid, noise, probabilities
@@ -16,8 +16,8 @@ from tests.medfuse.fusion.test_segmenter import CARD, Fixed, grid, noise, probab
 
 def test_memory_is_said_before_the_start() -> None:
     geometry = grid((200, 180, 170))
-    few = module.memory_needed(geometry, CARD)
-    many = module.memory_needed(
+    few = memory_needed(geometry, CARD)
+    many = memory_needed(
         geometry, replace(CARD, labels=tuple(Region(str(n), (n,)) for n in range(1, 101)))
     )
     whole = 4 * 100 * np.prod(geometry.upright().respace(CARD.spacing).shape)
@@ -39,5 +39,5 @@ def test_the_memory_of_probabilities_is_what_they_take() -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    asked = module.memory_needed(geometry, card, written=geometry)
-    assert module.memory_needed(geometry, card) < peak < asked < 1.5 * peak
+    asked = memory_needed(geometry, card, written=geometry)
+    assert memory_needed(geometry, card) < peak < asked < 1.5 * peak
