@@ -16,10 +16,10 @@ from math import log
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from medfuse.fusion.operators.concat import Concat
 from medfuse.nets.blocks import ConvBlock, silence
+from medfuse.nets.near import held_near
 
 _FEATURES = 16
 _SHARPNESS = 40.0  # of the softmax over shifts at the start; correlations lie in -1 to 1
@@ -39,7 +39,9 @@ class Aligner(nn.Module):
             ConvBlock(_FEATURES, _FEATURES, spread=0.0),
             nn.Conv3d(_FEATURES, _FEATURES, 3, padding=1),
         )
-        self.encoders = nn.ModuleList(_held(copy.deepcopy(first)) for _ in range(modalities))
+        self.encoders = nn.ModuleList(
+            held_near(copy.deepcopy(first), _PACE) for _ in range(modalities)
+        )
         self.sharpness = nn.Parameter(torch.tensor(log(_SHARPNESS)))
         self.reach = reach
 
@@ -80,29 +82,6 @@ class Aligner(nn.Module):
             if len(rows):
                 seen[rows, number] = encoder(both[rows, number])
         return seen
-
-
-class _Near(nn.Module):
-    """A weight as its start plus a little of what is learned (and what weight decay pulls to 0)."""
-
-    def __init__(self, start: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("start", start.detach().clone())
-
-    def forward(self, learned: Tensor) -> Tensor:
-        made: Tensor = self.start + _PACE * learned
-        return made
-
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        return (weight - self.start) / _PACE
-
-
-def _held(encoder: nn.Module) -> nn.Module:
-    """Return the encoder with all its weights held near their start."""
-    for layer in list(encoder.modules()):
-        for name, weight in list(layer.named_parameters(recurse=False)):
-            parametrize.register_parametrization(layer, name, _Near(weight))
-    return encoder
 
 
 class Offset(nn.Module):
