@@ -116,7 +116,7 @@ def table(ledger: Ledger) -> str:
 
 
 def _said(worse: dict[str, int] | None) -> str:
-    if not worse:
+    if not worse or not worse["of"]:
         return ""
     return (
         f"A scan more lowered a Dice by more than .01 in {worse['count']} of {worse['of']} "

@@ -78,6 +78,25 @@ def _headline(found: Evaluation, subset: str) -> dict[str, str]:
     }
 
 
+def _unscored(found: Evaluation) -> list[str]:
+    """Return which cases have a truth and no prediction, once for subsets that lack the same."""
+    alike: dict[tuple[tuple[str, ...], int], list[str]] = {}
+    for name, missing in found.unpredicted.items():
+        if missing:
+            whole = len(missing) + len(_of(found, name))
+            alike.setdefault((tuple(missing), whole), []).append(name)
+    said = []
+    for (missing, whole), names in alike.items():
+        where = f"With {names[0]}, " if names[0] else ""
+        if len(names) > 1:
+            where = f"With each of {len(names)} subsets, "
+        said.append(
+            f"{where}{len(missing)} of {whole} cases with a truth have no prediction and are not "
+            f"scored: {_some(missing)}."
+        )
+    return said
+
+
 def _cautions(found: Evaluation, subset: str) -> list[str]:
     """Return what a reader must know before believing a mean."""
     said = []
@@ -87,13 +106,7 @@ def _cautions(found: Evaluation, subset: str) -> list[str]:
             f"{_counted(cases, 'case')}: too few to claim a Dice. The interval shows how little "
             "is known."
         )
-    absent = {name: missing for name, missing in found.unpredicted.items() if missing}
-    for name, missing in absent.items():
-        where = f"With {name}, " if name else ""
-        said.append(
-            f"{where}{len(missing)} of {len(missing) + len(_of(found, name))} cases with a truth "
-            f"have no prediction and are not scored: {_some(missing)}."
-        )
+    said += _unscored(found)
     for name, one in found.summary.subsets[subset].items():
         counts = [one.empty.get(kind, 0) for kind in ("both", "truth", "prediction")]
         if any(counts):

@@ -100,3 +100,5 @@ def test_subsets_have_a_table_and_the_rate_that_goes_wrong(folders: Path) -> Non
     assert "PET missing" in words
     assert "in 2 of 4 comparisons" in words
     assert "with T1+PET" in words
+    assert words.count("have no prediction") == 1
+    assert "With each of 2 subsets, 2 of 4 cases with a truth have no prediction" in words
