@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medfuse import __version__
-from medfuse.io.memory import free_memory as free_memory  # others ask the doctor for it
+from medfuse.io.memory import free_memory
 
 PACKAGES = ("medfuse", "registration", "pipelines")
 NEEDED = ("numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "h5py", "typer", "rich", "jinja2")

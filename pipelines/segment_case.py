@@ -18,6 +18,7 @@ from medfuse.fusion.needs import memory_needed
 from medfuse.fusion.segmenter import Sweep, agreeing, probabilities, segment
 from medfuse.geometry import Geometry
 from medfuse.io.files import check_target, write_text
+from medfuse.io.memory import free_memory
 from medfuse.io.segmentations import write_segmentation
 from medfuse.io.volumes import write_volume
 from medfuse.progress import Progress, silent
@@ -27,7 +28,6 @@ from medfuse.study import AlignedStudy
 from medfuse.transform import IDENTITY, Transform
 from medfuse.volume import LabelMap, Volume
 from pipelines.cases import Case, on_one_grid, read_case
-from pipelines.doctor import free_memory
 from pipelines.hearing import heard
 from pipelines.output_folder import RECORD, Announce, OutputFolder, output_folder, unannounced
 from pipelines.segment import (
