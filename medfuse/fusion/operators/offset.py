@@ -1,12 +1,11 @@
 """Attention over shifts: find out how far each modality is displaced, move it, then join.
 
-A correlation of learned features over all shifts, pooled over the patch, and its soft maximum, as
-in optical flow (Dosovitskiy et al., FlowNet, ICCV 2015) and phase correlation. Different here: one
+A correlation of features over all shifts, pooled over the patch, and its soft maximum, as in
+optical flow (Dosovitskiy et al., FlowNet, ICCV 2015) and phase correlation. Different here: one
 shift a case and modality, against the first one that is present; no labels of shifts are needed.
-The encoders of all modalities start from the same weights: from different ones, the correlation
-may begin negative and the soft maximum sticks in a corner. And they leave their start slowly: it
-finds shifts untrained, and the first steps of a segmentation, which says nothing yet, would throw
-that away.
+The features are edges, whichever side is bright, and learned ones beside them that start at
+nothing: edges find shifts untrained, and the first steps of a segmentation, which says nothing
+yet, would throw away what a network that starts at random has found.
 """
 
 from __future__ import annotations
@@ -15,13 +14,15 @@ import copy
 from math import log
 
 import torch
+import torch.nn.functional as F
+from scipy.fft import next_fast_len
 from torch import Tensor, nn
 
 from medfuse.fusion.operators.concat import Concat
 from medfuse.nets.blocks import ConvBlock, silence
 from medfuse.nets.near import held_near
 
-_FEATURES = 16
+_FEATURES = 4  # learned, a modality
 _SHARPNESS = 40.0  # of the softmax over shifts at the start; correlations lie in -1 to 1
 _PACE = 0.01  # how far a weight of the encoders moves where others move by 1
 
@@ -34,11 +35,9 @@ class Aligner(nn.Module):
 
     def __init__(self, channels: int, modalities: int, *, reach: int) -> None:
         super().__init__()
-        first = nn.Sequential(
-            ConvBlock(2 * channels, _FEATURES, stride=2, spread=0.0),  # finds shifts untrained
-            ConvBlock(_FEATURES, _FEATURES, spread=0.0),
-            nn.Conv3d(_FEATURES, _FEATURES, 3, padding=1),
-        )
+        last = nn.Conv3d(_FEATURES, _FEATURES, 3, padding=1)
+        nn.init.zeros_(last.weight)  # the bias is zero from its centring
+        first = nn.Sequential(ConvBlock(2 * channels, _FEATURES, spread=0.0), last)
         self.encoders = nn.ModuleList(
             held_near(copy.deepcopy(first), _PACE) for _ in range(modalities)
         )
@@ -47,8 +46,12 @@ class Aligner(nn.Module):
 
     def align(self, x: Tensor, present: Tensor) -> Tensor:
         """Return ``x`` (B, M, C, D, H, W) with each modality moved by its shift."""
-        moved = shifted(x.flatten(0, 1), self.shifts(x, present).flatten(0, 1))
-        return silence(moved.reshape(x.shape), present)
+        moves = self.shifts(x, present)
+        moving = _moving(present)
+        aligned = silence(x, present)
+        if bool(moving.any()):
+            aligned = aligned.index_put((moving,), shifted(x[moving], moves[moving]))
+        return aligned
 
     def shifts(self, x: Tensor, present: Tensor) -> Tensor:
         """Return where each modality lies against the first present one, (B, M, 3), d h w voxels.
@@ -56,32 +59,27 @@ class Aligner(nn.Module):
         The content at ``p`` of the first lies at ``p + shift`` of the other; 0 for absent ones.
         """
         with torch.autocast(x.device.type, enabled=False):
-            x = silence(x, present).float()
-            both = torch.cat([x, slope(x)], dim=2)  # (B, M, 2C, D, H, W)
-            seen = self._features(both, present)
-            first = present.int().argmax(dim=1)
-            fixed = seen[torch.arange(len(x), device=x.device), first]
-            # features lie at every second voxel
-            reach = [min(self.reach // 2, n - 1) for n in seen.shape[-3:]]
-            found = correlation(fixed[:, None], seen, reach)  # (B, M, shifts...)
+            seen = self._features(silence(x, present).float(), present)
+            reach = [min(self.reach, n - 1) for n in seen.shape[-3:]]
+            found = correlation(seen, present.int().argmax(dim=1), reach)  # (B, M, shifts...)
             weights = (found.flatten(2) * self.sharpness.exp()).softmax(dim=-1)
             steps = torch.meshgrid(
                 *(torch.arange(-r, r + 1, device=x.device) for r in reach), indexing="ij"
             )
-            places = torch.stack([step.flatten() for step in steps], dim=-1).to(x.dtype)
-            moves = 2 * weights @ places  # (B, M, 3)
-            still = ~present | (torch.arange(x.shape[1], device=x.device) == first[:, None])
-            return moves.masked_fill(still[:, :, None], 0.0)
+            places = torch.stack([step.flatten() for step in steps], dim=-1).to(seen.dtype)
+            moves: Tensor = weights @ places  # (B, M, 3)
+            return moves.masked_fill(~_moving(present)[:, :, None], 0.0)
 
-    def _features(self, both: Tensor, present: Tensor) -> Tensor:
-        """Return (B, M, F, d, h, w), zero where absent: only who is there is looked at."""
-        sizes = [-(-n // 2) for n in both.shape[-3:]]
-        seen = both.new_zeros(*present.shape, _FEATURES, *sizes)
+    def _features(self, x: Tensor, present: Tensor) -> Tensor:
+        """Return (B, M, C + F, D, H, W), zero where absent: only who is there is looked at."""
+        edges = F.instance_norm(slope(x).flatten(0, 1)).unflatten(0, present.shape)
+        learned = x.new_zeros(*present.shape, _FEATURES, *x.shape[-3:])
         for number, encoder in enumerate(self.encoders):
             rows = present[:, number].nonzero()[:, 0]
             if len(rows):
-                seen[rows, number] = encoder(both[rows, number])
-        return seen
+                both = torch.cat([x[rows, number], edges[rows, number]], dim=1)
+                learned[rows, number] = encoder(both)
+        return torch.cat([edges, learned], dim=2)
 
 
 class Offset(nn.Module):
@@ -106,24 +104,28 @@ def slope(x: Tensor) -> Tensor:
     return (torch.stack([step.square() for step in steps]).sum(dim=0) + 1e-6).sqrt()
 
 
-def correlation(fixed: Tensor, moving: Tensor, reach: list[int]) -> Tensor:
-    """Return the correlation of two stacks of features (..., F, D, H, W) at each shift.
+def correlation(seen: Tensor, first: Tensor, reach: list[int]) -> Tensor:
+    """Return how well features (B, M, F, D, H, W) fit those of modality ``first`` (B,), shifted.
 
-    (..., 2r+1, 2r+1, 2r+1) for ``reach`` r along d, h, w; entry ``r + s`` compares ``fixed`` at p
-    with ``moving`` at p + s; outside, both are their mean. Lies in -1 to 1.
+    (B, M, 2r+1, 2r+1, 2r+1) for ``reach`` r along d, h, w; entry ``r + s`` compares the first at p
+    with the other at p + s; outside, both are their mean. Lies in -1 to 1.
     """
     axes = (-3, -2, -1)
-    size = [n + r for n, r in zip(fixed.shape[-3:], reach, strict=True)]
-    spectra = []
-    for x in (fixed, moving):
-        centred = x - x.mean(dim=axes, keepdim=True)
-        length = centred.square().sum(dim=(-4, *axes), keepdim=True)
-        spectra.append(torch.fft.rfftn(centred / (length + 1e-6).sqrt(), s=size, dim=axes))
-    product = (spectra[0].conj() * spectra[1]).sum(dim=-4)
+    size = [next_fast_len(n + r, real=True) for n, r in zip(seen.shape[-3:], reach, strict=True)]
+    centred = seen - seen.mean(dim=axes, keepdim=True)
+    length = centred.square().sum(dim=(-4, *axes), keepdim=True)
+    spectra = torch.fft.rfftn(centred / (length + 1e-6).sqrt(), s=size, dim=axes)
+    fixed = spectra[torch.arange(len(seen), device=seen.device), first, None]
+    product = (fixed.conj() * spectra).sum(dim=-4)
     found = torch.fft.irfftn(product, s=size, dim=axes)
     found = torch.roll(found, reach, dims=axes)
     d, h, w = (2 * r + 1 for r in reach)
     return found[..., :d, :h, :w]
+
+
+def _moving(present: Tensor) -> Tensor:
+    """Return who is there but not first, (B, M)."""
+    return present & (present.cumsum(dim=1) > 1)
 
 
 def shifted(x: Tensor, shift: Tensor) -> Tensor:

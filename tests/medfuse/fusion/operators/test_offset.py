@@ -25,7 +25,8 @@ def bumps(size: int = 20) -> Tensor:
 
 def test_correlation_is_that_of_the_sum_written_out() -> None:
     fixed, moving = (torch.randn(2, 5, 4, 6, generator=generator(n, "c")) for n in (0, 1))
-    found = correlation(fixed, moving, [2, 1, 3])
+    seen = torch.stack([moving, fixed])[None]
+    found = correlation(seen, torch.tensor([1]), [2, 1, 3])[0, 0]
     assert found.shape == (5, 3, 7)
     one, other = (x - x.mean((1, 2, 3), keepdim=True) for x in (fixed, moving))
     length = one.norm() * other.norm()
@@ -40,12 +41,11 @@ def test_correlation_is_that_of_the_sum_written_out() -> None:
 def test_a_shift_is_found_before_any_training_whatever_the_contrast(sign: float) -> None:
     with seeded(0, "test"):
         aligner = Aligner(1, 2, reach=6)
-        aligner.sharpness.data.fill_(6.0)
     body = bumps()
     moved = torch.roll(sign * body, SHIFT, dims=(2, 3, 4))
     found = aligner.shifts(torch.stack([body, moved], dim=1), BOTH)
     assert found[0, 0].abs().max() == 0
-    assert (found[0, 1] - torch.tensor(SHIFT)).norm() < 2.5
+    assert (found[0, 1] - torch.tensor(SHIFT)).norm() < 0.1
 
 
 def test_all_encoders_start_from_the_same_weights() -> None:
@@ -63,7 +63,7 @@ def test_a_step_that_knows_nothing_does_not_undo_what_the_start_finds() -> None:
     body = bumps()
     pair = torch.stack([body, torch.roll(body, SHIFT, dims=(2, 3, 4))], dim=1)
     before = aligner.shifts(pair, BOTH)[0, 1].detach()
-    start = aligner.encoders[1][2].weight.detach().clone()
+    start = aligner.encoders[1][1].weight.detach().clone()
     optimiser = torch.optim.Adam(aligner.parameters(), lr=0.01)
     for _ in range(5):
         optimiser.zero_grad()
@@ -71,7 +71,7 @@ def test_a_step_that_knows_nothing_does_not_undo_what_the_start_finds() -> None:
         optimiser.step()
     after = aligner.shifts(pair, BOTH)[0, 1].detach()
     assert (after - before).norm() < 0.5
-    assert not torch.equal(aligner.encoders[1][2].weight, start)  # but it does learn
+    assert not torch.equal(aligner.encoders[1][1].weight, start)  # but it does learn
 
 
 def test_the_first_present_modality_is_the_frame() -> None:
