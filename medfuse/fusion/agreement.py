@@ -3,7 +3,8 @@
 A network believes a foreign, moved or spoilt modality, however it was trained; comparing anatomy
 by its edges does not. Edges of the same patient lie on each other in all MR contrasts, whichever
 side is bright: their correlation has a sharp peak at no shift at all. Registered brains of two
-patients agree in outline, and so broadly, but without that peak.
+patients agree in outline, and so broadly, but without that peak. Edges are cut at their spread:
+else the steepest, those of lesions that one contrast alone shows, would speak for the whole scan.
 
 Only scans of one kind are compared. Between MR, CT and PET the peak is there for sharp scans, but
 not for real PET at 4 mm beside CT: its absence proves nothing, so nothing is concluded from it.
@@ -28,9 +29,10 @@ _FINE, _BROAD = 0.7, 1.5  # voxels: edges between these two scales count
 _BEND = 0.7  # power of the gradient: less weight on the steepest, not too much on noise
 _RIMS = (4, 2)  # voxels inside the outline that do not: it may agree by itself; 2 for thin parts
 _RING = (2.0, 3.0)  # voxels: shifts that a sharp peak does not reach
+_STEEPEST = 1.0  # spreads of the edges above their mean that count: a lesion is no majority
 _FEWEST = 200  # voxels that a comparison needs; a scan that shows fewer is not judged
 _ALIKE = 0.4  # agreement that is as good as any
-_SHARE = 0.5  # of what the others reach among themselves
+_SHARE = 0.45  # of what the others reach among themselves
 _LEAST = 0.05  # below it there is no agreement at all
 _DOUBT = 0.15  # scans of one patient reach more, if they are not very noisy
 
@@ -54,7 +56,7 @@ class Agreement:
 def agreement(volumes: Mapping[str, Volume]) -> Agreement:
     """Compare all pairs of one kind (the MR contrasts, CTs, PETs) of volumes on one grid.
 
-    Nothing is trained. A scan is odd where its best agreement is below half of the median of the
+    Nothing is trained. A scan is odd where its best agreement is below .45 of the median of the
     others among themselves; that median counts as 0.4 at most: two that agree very well do not
     make a third one odd.
     """
@@ -150,6 +152,9 @@ def _structure(volume: Volume) -> tuple[Array32, npt.NDArray[np.bool_]]:
         inside = ndimage.binary_erosion(body, iterations=rim)
         if inside.sum() >= _FEWEST:
             break
+    if inside.any():
+        mean, spread = edges[inside].mean(), edges[inside].std()
+        edges = np.clip(edges, mean - _STEEPEST * spread, mean + _STEEPEST * spread)
     return edges, inside
 
 
