@@ -52,9 +52,10 @@ def compare(
 ) -> Compared:
     """Run the contest in ``out``, or go on with it, and return what came of it.
 
-    Raises ``OutputError`` where another contest lies there, and what training, segmenting and
-    evaluating raise.
+    Raises ``OutputError`` where another contest lies there, ``ModelError`` where a visit that is
+    held out lacks a required scan, and what training, segmenting and evaluating raise.
     """
+    contest.check_scans(cohort, settings)
     with _claimed(contest, out):
         return _compared(cohort, _Asked(contest, settings, machine, out), progress)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from medfuse.errors import Repair, UsageError
+from medfuse.errors import ModelError, Repair, UsageError
 from medfuse.study import Cohort, Split
 from pipelines.comparison import Verdict, check_enough
 from pipelines.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from medfuse.training.settings import TrainSettings
 
 LEVELS = ("data", "feature", "model", "hybrid")
 
@@ -45,6 +48,24 @@ class Contest:
             raise UsageError("nobody is held out", hint="use at least 2 folds")
         check_enough(sum(len(split.validate) for split in splits))
         return cls(tuple(levels), splits, minutes / (len(levels) * len(splits)), seed)
+
+    def check_scans(self, cohort: Cohort, settings: TrainSettings) -> None:
+        """Raise ``ModelError`` where a visit that is held out lacks what every model needs.
+
+        A training does without; what it makes refuses the visit, after the minutes are spent.
+        """
+        held = {name for split in self.splits for name in split.validate}
+        for entry in cohort.studies:
+            lacking = [name for name in settings.required if name not in entry.volumes]
+            known = set(entry.volumes) & set(settings.modalities or entry.volumes)
+            if entry.id in held and (lacking or not known):
+                raise ModelError(
+                    f"lacks {', '.join(lacking or settings.modalities)}, "
+                    "which the recipe needs of all who are held out",
+                    where=entry.id,
+                    hint="leave the visit out of the table, or name fewer scans as required",
+                    id="M11",
+                )
 
     def document(self) -> dict[str, Any]:
         """Return plain values for JSON: no case is named but in the contest's own file."""

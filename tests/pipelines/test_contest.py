@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from medfuse.errors import UsageError
+from medfuse.errors import ModelError, UsageError
 from medfuse.study import Cohort, StudyEntry
+from medfuse.training.settings import TrainSettings
 from pipelines.contest import Contest, dice_of
 from tests.pipelines.reporting.test_compare_page import evaluation
 
@@ -43,6 +44,29 @@ def test_too_few_cases_to_judge_are_refused_before_a_training() -> None:
     with pytest.raises(UsageError, match="2 held-out cases cannot show a difference"):
         Contest.of(cohort(2), levels=LEVELS, folds=2, minutes=1, seed=0)
     assert Contest.of(cohort(3), levels=LEVELS, folds=2, minutes=1, seed=0).minutes == 0.25
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        (TrainSettings(required=("T1",), modalities=("T1", "T2")), ""),
+        (TrainSettings(required=("T2",), modalities=("T1", "T2")), "lacks T2"),
+        (TrainSettings(modalities=("T2",)), "lacks T2"),
+    ],
+)
+def test_m11_who_lacks_a_required_scan_is_named_before_a_training(
+    asked: TrainSettings, refused: str
+) -> None:
+    both = StudyEntry("s9", "", {"T1": "t1.nii", "T2": "t2.nii"}, "l.nii")
+    everybody = Cohort((*cohort(3).studies, both))
+    contest = Contest.of(everybody, levels=LEVELS, folds=2, minutes=1, seed=0)
+    if not refused:
+        contest.check_scans(everybody, asked)
+        return
+    with pytest.raises(ModelError, match=refused) as told:
+        contest.check_scans(everybody, asked)
+    assert told.value.id == "M11"
+    assert told.value.where in {"s0", "s1", "s2"}
 
 
 def test_the_dice_of_a_case_is_the_mean_over_labels() -> None:
