@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from medfuse.fusion.needs import memory_needed
-from medfuse.fusion.segmenter import Segmenter
+from medfuse.fusion.segmenter import Segmenter, Sweep
 from medfuse.nets.modelfile import Region
 from tests.medfuse.fusion.test_segmenter import CARD, Fixed, grid, noise, probabilities
 
@@ -22,6 +22,16 @@ def test_memory_is_said_before_the_start() -> None:
     )
     whole = 4 * 100 * np.prod(geometry.upright().respace(CARD.spacing).shape)
     assert 4 * 4 * np.prod(geometry.shape) < few < many < 0.3 * whole + few
+
+
+def test_a_search_for_shifts_is_counted() -> None:
+    """36 floats a voxel and modality is what it took (4 of them, 96 voxels along each axis)."""
+    geometry = grid((60, 60, 60))
+    shifted = replace(CARD, fusion={**CARD.fusion, "level": "data", "operator": "offset"})
+    plain = replace(CARD, fusion={**CARD.fusion, "level": "data", "operator": "concat"})
+    more = memory_needed(geometry, shifted) - memory_needed(geometry, plain)
+    a_window = 4 * np.prod(CARD.patch) * len(CARD.modalities) * Sweep().batch
+    assert 30 * a_window <= more <= 50 * a_window
 
 
 def test_the_memory_of_probabilities_is_what_they_take() -> None:
