@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from medfuse.errors import Repair, UsageError
-from medfuse.fusion.segmenter import Segmenter, load_segmenter
+from medfuse.fusion.segmenter import Segmenter, check_mirror, load_segmenter
 from medfuse.io.files import content, readable, sha256
 from medfuse.io.tables import write_table
 from medfuse.nets.modelfile import ModelCard
@@ -108,8 +108,11 @@ class Models:
 def choices(card: ModelCard, settings: SegmentSettings) -> list[tuple[str, ...]]:
     """Return which modalities are used: all, ``only`` some, or every subset a model can do.
 
-    Raises ``UsageError`` where ``only`` names what the model does not know.
+    Raises ``UsageError`` where ``only`` names what the model does not know, and where the model
+    has a label of one side alone and the mirrored patient is to be asked.
     """
+    if settings.tta:
+        check_mirror(card)
     for name in settings.only:
         if name not in card.modalities:
             raise UsageError(

@@ -22,7 +22,7 @@ from medfuse.errors import ModelError, Repair, UsageError
 from medfuse.fusion import combiners, levels, regrid
 from medfuse.fusion.agreement import drop_odd
 from medfuse.fusion.settings import FusionSettings
-from medfuse.fusion.sides import partners
+from medfuse.fusion.sides import one_sided, partners
 from medfuse.geometry import Geometry
 from medfuse.intensity import normalise
 from medfuse.modality import MODALITIES
@@ -50,8 +50,9 @@ class Sweep:
     """How to look: ``overlap`` of windows (share of a side), ``batch`` at once, on a ``device``.
 
     A CPU takes as long for one window as for two. ``mirror`` also looks at the mirrored patient
-    (left and right labels swapped) and takes the mean: twice the time. ``check`` compares the
-    scans' anatomy first, and goes without one that does not fit the others (``agreement``).
+    (left and right labels swapped) and takes the mean: twice the time; see ``check_mirror``.
+    ``check`` compares the scans' anatomy first, and goes without one that does not fit the others
+    (``agreement``).
     """
 
     overlap: float = 0.25
@@ -112,6 +113,20 @@ def fill(network: torch.nn.Module, weights: Mapping[str, Tensor], *, where: obje
     network.load_state_dict(dict(weights), strict=True)
 
 
+def check_mirror(card: ModelCard) -> None:
+    """Raise ``UsageError`` where a label has a side and no partner to change places with.
+
+    What the network says of the mirrored patient's other side would count for this one.
+    """
+    lone = one_sided([region.name for region in card.labels])
+    if lone:
+        raise UsageError(
+            f"the model's label {lone[0]!r} has no partner on the other side: "
+            "a mirrored patient cannot be asked",
+            hint="leave --tta out",
+        )
+
+
 def segment(
     aligned: AlignedStudy,
     segmenter: Segmenter | Sequence[Segmenter],
@@ -124,7 +139,8 @@ def segment(
     Warns (``Repair``) of modalities that are missing (M11), and of scans that show another anatomy
     than the others, which are left out (``agreement``). Raises ``ModelError``
     where one is missing that the card requires, or all are (M11), and where several segmenters do
-    not belong together (M5); ``InputError`` where an answer is not finite (M10).
+    not belong together (M5); ``InputError`` where an answer is not finite (M10); ``UsageError``
+    where a mirror is asked for in vain (``check_mirror``).
     """
     job = _Job.of(aligned, segmenter, how)
     card = job.cards[0]
@@ -192,6 +208,8 @@ class _Job:
         card = chosen[0].card
         for other in chosen[1:]:
             _check_same(card, other.card)
+        if how.mirror:
+            check_mirror(card)
         if how.check:
             aligned = agreeing(aligned)
         names = _usable(aligned, card)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 _WORDS = {"left": "right", "l": "r", "lh": "rh"}
 _OTHER = {**_WORDS, **{other: word for word, other in _WORDS.items()}}
+# a letter before a number is a vertebra (L4)
+_SIDE = re.compile(r"(?<![A-Za-z])(?:(left|lh|l(?!\d))|(right|rh|r(?!\d)))(?![A-Za-z])")
 _PARTS = re.compile(r"[A-Za-z]+|[^A-Za-z]+")
 
 
@@ -21,4 +23,18 @@ def partners(names: Sequence[str]) -> tuple[int, ...]:
     for number, name in enumerate(lowered):
         other = "".join(_OTHER.get(part, part) for part in _PARTS.findall(name))
         found.append(lowered.index(other) if other in lowered else number)
+    return tuple(found)
+
+
+def one_sided(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that have a side and no partner: a mirror would give them the wrong one.
+
+    A name of both sides (``left and right ventricle``) has none, nor has a vertebra (``L4``).
+    """
+    found = []
+    for number, (name, other) in enumerate(zip(names, partners(names), strict=True)):
+        sides = _SIDE.findall(name.lower())
+        lefts = sum(bool(left) for left, _ in sides)
+        if other == number and sides and lefts in (0, len(sides)):
+            found.append(name)
     return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ import torch
 
 from medfuse import settings as settings_
 from medfuse.errors import InputError, Repair, ResourceError, UsageError
+from medfuse.fusion.sides import one_sided
 from medfuse.io import files
 from medfuse.io.memory import free_memory
 from medfuse.nets import modelfile
@@ -118,6 +119,7 @@ def prepare(
         _write_settings(settings, out, seed)
         write_plan(plan, out / PLAN)
         _write_split(split, out / SPLITS)
+    settings = _unmirrored(plan, settings)
     return Job(plan, settings, split, learned, watched, unlabelled, memory, disk)
 
 
@@ -194,6 +196,22 @@ def _plan(
     if path.is_file():
         return read_plan(path)
     return make_plan(seen, coding_for(seen, settings), names, settings, gpu=gpu)
+
+
+def _unmirrored(plan: Plan, settings: TrainSettings) -> TrainSettings:
+    """Return the recipe without a mirror, and warn, where a label has a side and no partner.
+
+    Mirrored, the other side's tissue would be learned under its name.
+    """
+    lone = one_sided([label.name for label in plan.labels])
+    if not lone or not settings.augment.mirror:
+        return settings
+    what = (
+        f"the label {lone[0]!r} has a side, and no label is its partner on the other: trained "
+        "without mirrored patients (augment.mirror = false)"
+    )
+    warnings.warn(Repair(what, id="sides"), stacklevel=3)
+    return replace(settings, augment=replace(settings.augment, mirror=False))
 
 
 def _write_split(split: Split, path: Path) -> None:

@@ -41,6 +41,12 @@ def test_what_the_model_does_not_know_cannot_be_chosen() -> None:
         SegmentSettings(only=("T1",), subsets=True)
 
 
+def test_a_mirror_that_a_model_cannot_take_is_refused_before_any_work() -> None:
+    card = replace(CARD, labels=(Region("left lesion", (1,)),))
+    with pytest.raises(UsageError, match="leave --tta out"):
+        choices(card, SegmentSettings(tta=True))
+
+
 def test_volumes_of_regions_count_every_value() -> None:
     card = replace(
         CARD, activation="sigmoid", labels=(Region("whole", (4, 9)), Region("core", (9,)))

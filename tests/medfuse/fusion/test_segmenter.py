@@ -159,6 +159,15 @@ def test_several_models_answer_by_their_mean() -> None:
     assert np.allclose(both, (each[0] + each[1]) / 2, atol=1e-5)
 
 
+def test_a_model_of_one_side_alone_cannot_be_asked_of_a_mirror() -> None:
+    card = replace(CARD, labels=(Region("left spot", (3,)), Region("spot", (500,))))
+    asked = Segmenter(Fixed(by_value), card)
+    aligned = noise(grid(), "T1", "T2", "FLAIR")
+    with pytest.raises(UsageError, match="'left spot' has no partner on the other side"):
+        segment(aligned, asked, how=Sweep(mirror=True, check=False))
+    segment(aligned, asked)
+
+
 def test_the_mirror_swaps_the_sides() -> None:
     """A network that calls what it sees by the side of the window: mirrored, it agrees."""
 

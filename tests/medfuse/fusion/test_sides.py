@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medfuse.fusion.sides import partners
+from medfuse.fusion.sides import one_sided, partners
 
 
 def test_left_and_right_are_each_others_mirror_image() -> None:
@@ -12,3 +12,14 @@ def test_left_and_right_are_each_others_mirror_image() -> None:
 
 def test_a_letter_in_a_word_is_no_side() -> None:
     assert partners(["lesion", "resion", "l_lung", "bright spot", "bleft spot"]) == (0, 1, 2, 3, 4)
+
+
+def test_a_side_without_a_partner_is_told() -> None:
+    assert one_sided(["left blob"]) == ("left blob",)
+    assert one_sided(["left kidney", "rigth kidney", "liver"]) == ("left kidney",)
+    assert one_sided(["L caudate", "R caudate", "RH-cortex"]) == ("RH-cortex",)
+
+
+def test_both_sides_at_once_and_a_vertebra_have_no_side() -> None:
+    assert one_sided(["left and right ventricle", "L4", "lesion", "bright spot"]) == ()
+    assert one_sided(["Left-Lung", "right-lung"]) == ()

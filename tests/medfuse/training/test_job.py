@@ -16,7 +16,7 @@ from medfuse.study import Cohort
 from medfuse.training import job as job_
 from medfuse.training.job import Job, Machine, prepare
 from medfuse.training.plan import ModalityPlan
-from medfuse.training.settings import Target
+from medfuse.training.settings import AugmentSettings, Target
 from medfuse.training.survey import Seen
 from tests.medfuse.training import toy
 
@@ -107,6 +107,18 @@ def test_visits_without_labels_are_left_out_and_told(tmp_path: Path) -> None:
     assert made.unlabelled == 1
     said = [str(one.message) for one in caught if isinstance(one.message, Repair)]
     assert said == ["[C4] 1 visits without a label map were left out"]
+
+
+def test_a_label_of_one_side_alone_is_never_mirrored(tmp_path: Path) -> None:
+    cohort, on = toy.cohort(tmp_path / "d"), AugmentSettings(mirror=True)
+    assert settle(cohort, tmp_path / "both", augment=on).settings.augment.mirror
+    alone = {"labels": (Target("left lesion", (7,)),), "others": "background", "augment": on}
+    with pytest.warns(Repair, match="'left lesion' has a side") as caught:
+        made = settle(cohort, tmp_path / "one", **alone)
+    assert not made.settings.augment.mirror
+    assert [one.message.id for one in caught] == ["sides"]  # type: ignore[union-attr]
+    with pytest.warns(Repair, match="'left lesion' has a side"):
+        settle(cohort, tmp_path / "one", **alone)  # the recipe is still the same
 
 
 def test_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
