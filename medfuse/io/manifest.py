@@ -18,6 +18,7 @@ from pathlib import Path
 from medfuse.errors import InputError, Repair
 from medfuse.io import files
 from medfuse.io.locators import locate
+from medfuse.io.passed_over import passed_over
 from medfuse.io.studies import sorted_files
 from medfuse.io.tables import Row, read_table
 from medfuse.io.volumes import stem
@@ -51,7 +52,8 @@ def read_manifest(path: str | os.PathLike[str], *, allow_outside: bool = False) 
     Every path of the result is absolute. Raises ``InputError``: a column that is none (C3), a
     listed file that is missing (C4: all of them at once), a visit listed twice (C5), one patient
     or the same scan on both sides of a split (C6), a path outside the manifest's folder unless
-    ``allow_outside`` (C10), no visit at all. Warns where a folder is no proper BIDS (C13).
+    ``allow_outside`` (C10), no visit at all. Warns where a folder is no proper BIDS, and names what
+    was passed over in it (C13).
 
     >>> cohort = read_manifest("heads/")  # doctest: +SKIP
     >>> len(cohort.studies), cohort.modalities  # doctest: +SKIP
@@ -148,19 +150,31 @@ def _of_folder(root: Path) -> list[StudyEntry]:
     inner = sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
     subjects = [path for path in inner if path.name.startswith("sub-")]
     proper = bool(subjects)
-    entries, bids = [], False
+    entries, bids, read = [], False, []
     for subject in subjects or inner:
         sessions = sorted(path for path in subject.glob("ses-*") if path.is_dir())
         for visit in sessions or [subject]:
             scans, maps, report = sorted_files(visit)
             bids |= proper and any(path.parent != visit for path in scans)
             if scans:
+                read.append(visit)
                 name = visit.name if sessions else ""
                 maps = maps or _derived(root, subject.name, name)
                 entries.append(_of_visit(subject.name, name, scans, maps, report))
     if bids:
         _warn_of_bids(root, entries)
+    _tell_of_rest(root, passed_over(root, read, marked=proper), alone=not entries)
     return entries
+
+
+def _tell_of_rest(root: Path, rest: list[str], *, alone: bool) -> None:
+    """Name the folders that were passed over; where there is nothing else, that is an error."""
+    what = f"passed over {', '.join(rest)}"
+    hint = "list in a CSV manifest what counts"
+    if rest and alone:
+        raise InputError(f"holds no visit: {what}", where=root, hint=hint, id="C4")
+    if rest:
+        warnings.warn(Repair(f"{what}; {hint}", id="C13"), stacklevel=4)
 
 
 def _derived(root: Path, subject: str, visit: str) -> list[Path]:

@@ -26,7 +26,7 @@ from medfuse.volume import LabelMap, Volume
 
 Scans = Mapping[str, PathLike | Locator] | Iterable[PathLike | Locator]
 
-_ROOMS = {"anat", "ct", "pet", "mr", "mri"}  # folders of BIDS that hold scans we know
+ROOMS = {"anat", "ct", "pet", "mr", "mri"}  # folders of BIDS that hold scans we know
 _LABELS = {"mask", "masks", "brainmask", "seg", "dseg", "aseg", "segmentation", "roi", "gt"} | {
     "label",
     "labels",
@@ -158,7 +158,7 @@ def _below(folder: Path) -> list[Path]:
     inner = entries(folder)
     found = [path for path in inner if not path.is_dir()]
     for path in inner:
-        if path.is_dir() and path.name.lower() in _ROOMS:
+        if path.is_dir() and path.name.lower() in ROOMS:
             found += [entry for entry in entries(path) if not entry.is_dir()]
     return found
 

@@ -1,0 +1,78 @@
+"""What a cohort's folder holds beside the visits that were found in it: nobody goes unmentioned."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from medfuse.errors import InputError
+from medfuse.io import files
+from medfuse.io.folders import entries
+from medfuse.io.studies import ROOMS, is_label_name, sorted_files
+from medfuse.io.volumes import DICOM, SUFFIXES, suffix
+
+# folders of BIDS that hold no patients, and those of a visit that hold no scan we know
+_BESIDE = {"derivatives", "sourcedata", "code", "stimuli", "phenotype"}
+_OTHER = {"func", "dwi", "fmap", "perf", "meg", "eeg", "ieeg", "beh", "micr", "motion", "nirs"}
+
+
+def passed_over(root: Path, visits: Sequence[Path], *, marked: bool) -> list[str]:
+    """Name what in and below ``root`` looks like a patient's but belongs to none of ``visits``.
+
+    ``visits`` are the folders that scans were read from. Each name has its reason behind it.
+    Where patients are ``marked``, they are called ``sub-``; other folders count if they hold scans.
+    """
+    found = []
+    for patient in _folders(root, _BESIDE):
+        mine = [visit for visit in visits if visit == patient or visit.parent == patient]
+        strange = marked and not patient.name.startswith("sub-")
+        if mine:
+            found += [f"{path.relative_to(root)} ({why})" for path, why in _beside(patient, mine)]
+        elif not strange:
+            found.append(f"{patient.name} ({_what(patient) or 'no scan in it'})")
+        elif _what(patient):
+            found.append(f"{patient.name} (not called sub-)")
+    return found
+
+
+def _folders(folder: Path, known: Iterable[str]) -> list[Path]:
+    inner = (path for path in entries(folder) if path.name[0] != "." and path.is_dir())
+    return [path for path in inner if path.name.lower() not in known]
+
+
+def _beside(patient: Path, visits: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield what a patient's folder holds that is in none of its visits, and why it was not."""
+    if patient not in visits and sorted_files(patient)[0]:
+        yield patient, "scans beside the folders of visits"
+    for place in dict.fromkeys((patient, *visits)):
+        for room in (place, *(path for path in _folders(place, ()) if path.name.lower() in ROOMS)):
+            if any(_is_dicom(path) for path in entries(room)):
+                yield room, "DICOM"
+        for inner in _folders(place, ROOMS | _OTHER):
+            why = "" if inner in visits else _what(inner)
+            if why or (inner not in visits and inner.name.startswith("ses-")):
+                yield inner, why or "no scan in it"
+
+
+def _what(folder: Path) -> str:
+    """Say what kind of scan lies in or below a folder; empty where there is none."""
+    for inside, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        for path in (Path(inside, name) for name in sorted(names) if name[0] != "."):
+            end = suffix(path)
+            if end is not None and SUFFIXES[end] != DICOM and not is_label_name(path):
+                return "scans in folders that are not looked into"
+            if _is_dicom(path):
+                return "DICOM"
+    return ""
+
+
+def _is_dicom(path: Path) -> bool:
+    end = suffix(path)
+    if path.name[0] == "." or not path.is_file() or (end is not None and SUFFIXES[end] != DICOM):
+        return False
+    try:
+        return files.head(path, 132)[128:] == b"DICM"
+    except InputError:  # nobody may read it
+        return False
