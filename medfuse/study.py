@@ -147,25 +147,20 @@ class Split:
 class Cohort:
     """Many visits as paths and ids, not pixels, in the order of their manifest.
 
-    Raises ``InputError`` where a visit is listed twice (C5), or one patient's visits have
-    different roles (C6).
+    Raises ``InputError`` where a visit is listed twice or two have one id (C5), or one patient's
+    visits have different roles (C6).
     """
 
     studies: tuple[StudyEntry, ...]
 
     def __post_init__(self) -> None:
-        """Refuse visits listed twice, and patients on both sides of a split."""
-        seen: set[tuple[str, str]] = set()
+        """Refuse visits that cannot be told apart, and patients on both sides of a split."""
+        seen: dict[str, StudyEntry] = {}
         roles: dict[str, Role] = {}
         for entry in self.studies:
-            if (entry.subject, entry.visit) in seen:
-                visit = f", visit {entry.visit!r}" if entry.visit else ""
-                raise InputError(
-                    f"subject {entry.subject!r}{visit} is listed twice",
-                    hint="list each visit once; tell several visits apart in the column visit",
-                    id="C5",
-                )
-            seen.add((entry.subject, entry.visit))
+            if entry.id in seen:
+                raise _one_name(seen[entry.id], entry)
+            seen[entry.id] = entry
             if roles.setdefault(entry.subject, entry.role) != entry.role:
                 raise InputError(
                     f"subject {entry.subject!r} is in more than one part of the split",
@@ -213,3 +208,20 @@ class Cohort:
             kept = tuple(entry.id for entry in usable if entry.id not in out)
             splits.append(Split(kept, tuple(e.id for e in drawn if e.id in out)))
         return tuple(splits)
+
+
+def _one_name(first: StudyEntry, second: StudyEntry) -> InputError:
+    """Return the error of two visits with one id: results of one would stand under the other."""
+    visit = f", visit {second.visit!r}" if second.visit else ""
+    if first.subject == second.subject:
+        return InputError(
+            f"subject {second.subject!r}{visit} is listed twice",
+            hint="list each visit once; tell several visits apart in the column visit",
+            id="C5",
+        )
+    return InputError(
+        f"subject {second.subject!r}{visit} would be called {second.id!r}, as one visit of "
+        f"{first.subject!r} is",
+        hint="name one of them otherwise; a visit is called SUBJECT_VISIT",
+        id="C5",
+    )

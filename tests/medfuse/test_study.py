@@ -100,6 +100,13 @@ def test_C5_a_visit_listed_twice_is_refused() -> None:
         assert caught.value.id == "C5"
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_C5_two_patients_whose_visits_would_have_one_name_are_refused(turn: int) -> None:
+    with pytest.raises(InputError, match="would be called 'P1_2'") as caught:
+        Cohort((entry("P1", "2"), entry("P1_2"))[::turn])
+    assert caught.value.id == "C5"
+
+
 def test_C6_a_patient_on_both_sides_of_a_split_is_refused() -> None:
     with pytest.raises(InputError, match="more than one part") as caught:
         Cohort((entry("a", "1", "train"), entry("a", "2", "test")))
