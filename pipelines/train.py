@@ -29,8 +29,8 @@ RECIPES = Path(__file__).with_name("recipes")
 class Trained:
     """What came of a training: the model's ``path``, epochs done, and Dice of whole visits.
 
-    ``dice`` is the best mean over held-out visits, by label and together as ``mean``; empty where
-    nobody was held out.
+    ``dice`` is that of the model, the mean over held-out visits, by label and together as ``mean``;
+    empty where nobody was held out.
     """
 
     path: Path

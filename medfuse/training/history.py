@@ -28,7 +28,8 @@ class Epoch:
     """One epoch: its number from 1, the steps done so far, mean loss, rate, and Dice if looked at.
 
     ``dice`` holds the mean over held-out visits for each label, in the plan's order; ``seconds``
-    is the time since the start.
+    is the time since the start. ``judged`` is what weights are chosen by, where somebody looked;
+    ``better`` whether that was more than ever before.
     """
 
     number: int
@@ -37,6 +38,8 @@ class Epoch:
     rate: float
     dice: tuple[float, ...] = ()
     seconds: float = 0.0
+    judged: float | None = None
+    better: bool = False
 
     @property
     def mean_dice(self) -> float | None:
@@ -46,15 +49,19 @@ class Epoch:
 
 def write_history(history: Sequence[Epoch], labels: Sequence[str], folder: Path) -> None:
     """Write the table, the picture and the events into ``folder``."""
-    columns = ("epoch", "steps", "loss", "rate", "dice", *(f"dice {x}" for x in labels), "seconds")
+    dices = ("dice", *(f"dice {name}" for name in labels))
+    columns = ("epoch", "steps", "loss", "rate", *dices, "judged", "kept", "seconds")
+    kept = max([one.number for one in history if one.better], default=0)
     rows = [
         (
             one.number,
             one.steps,
             f"{one.loss:.6f}",
             f"{one.rate:.3e}",
-            "" if one.mean_dice is None else f"{one.mean_dice:.6f}",
-            *([f"{value:.6f}" for value in one.dice] or [""] * len(labels)),
+            _figure(one.mean_dice),
+            *([_figure(value) for value in one.dice] or [""] * len(labels)),
+            _figure(one.judged),
+            "kept" if one.number == kept else "",
             f"{one.seconds:.1f}",
         )
         for one in history
@@ -64,21 +71,23 @@ def write_history(history: Sequence[Epoch], labels: Sequence[str], folder: Path)
     files.write_content(folder / EVENTS, events(history, labels))
 
 
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}"
+
+
 def read_history(folder: Path) -> tuple[int, dict[str, float]]:
-    """Return how many epochs a training took, and the Dice of its best look by label.
+    """Return how many epochs a training took, and the Dice of the weights it kept, by label.
 
     The mean over labels is called ``mean``; empty where nobody looked.
     """
     columns, rows = read_table(folder / TABLE, key="epoch")
-    looked = [row.cells for row in rows if row.cells["dice"]]
-    if not looked:
-        return len(rows), {}
-    best = max(looked, key=lambda cells: float(cells["dice"]))
-    named = {name.removeprefix("dice "): name for name in columns if name.startswith("dice ")}
-    return len(rows), {
-        "mean": float(best["dice"]),
-        **{label: float(best[column]) for label, column in named.items()},
-    }
+    found: dict[str, float] = {}
+    for row in rows:
+        if row.cells.get("kept"):
+            named = [name for name in columns if name.startswith("dice ")]
+            found = {name.removeprefix("dice "): float(row.cells[name]) for name in named}
+            found = {"mean": float(row.cells["dice"]), **found}
+    return len(rows), found
 
 
 def read_steps(folder: Path) -> int:

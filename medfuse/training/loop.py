@@ -186,12 +186,10 @@ class Keeper(pl.Callback):
         if not self.settled:
             self._settle(task, number)
         late = trainer.strategy.broadcast(self.pace.late)
-        dice = self._look(task, number, last=late)
         rate = task.course.rate(trainer.global_step - 1, self.job.settings.rate)
-        self.history.append(
-            Epoch(number, trainer.global_step, loss, rate, dice, round(self.pace.seconds, 1))
-        )
-        if dice:  # a look takes long; without one, no later clock may end it on an epoch unseen
+        seen = self._look(task, Epoch(number, trainer.global_step, loss, rate), last=late)
+        self.history.append(replace(seen, seconds=round(self.pace.seconds, 1)))
+        if seen.dice:  # a look takes long; without one, no later clock ends it on an epoch unseen
             late = trainer.strategy.broadcast(self.pace.late)
         self._end(trainer, number, late=late)
         self._write(trainer)
@@ -213,18 +211,20 @@ class Keeper(pl.Callback):
         """Note when an epoch begins."""
         self._prepared = self.pace.seconds
 
-    def _look(self, task: SegmentationTask, number: int, *, last: bool) -> tuple[float, ...]:
-        """Return the mean Dice of each label where it is time to look; keep the best weights."""
+    def _look(self, task: SegmentationTask, epoch: Epoch, *, last: bool) -> Epoch:
+        """Return the epoch with its Dice where it is time to look; keep the best weights."""
+        number = epoch.number
         due = number % self.job.settings.validate_every == 0 or number >= self.epochs or last
         if not self.job.watched or not due:
-            return ()
-        dice, mean = task.judged()
-        self.since = 0 if mean > self.best_dice else self.since + 1
-        if mean > self.best_dice:
-            self.best_dice = mean
+            return epoch
+        dice, judged = task.judged()
+        better = judged > self.best_dice
+        self.since = 0 if better else self.since + 1
+        if better:
+            self.best_dice = judged
             weights = task.averaged.state_dict()
             self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
-        return tuple(float(value) for value in dice)
+        return replace(epoch, dice=tuple(map(float, dice)), judged=judged, better=better)
 
     def _end(self, trainer: pl.Trainer, number: int, *, late: bool) -> None:
         """Stop where the epochs, the minutes or the patience are used up."""

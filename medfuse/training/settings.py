@@ -22,6 +22,12 @@ class Target:
         """Refuse what no label map can hold."""
         if not self.name or not self.values:
             raise UsageError("a label needs a name and at least one value", where="labels")
+        if self.name == "mean":
+            raise UsageError(
+                "no label can be called 'mean'",
+                where="labels",
+                hint="that is the mean over labels in what is reported: name it otherwise",
+            )
         if min(self.values) < 1 or max(self.values) > 65535:
             raise UsageError(
                 f"label {self.name!r} has the values {self.values}",

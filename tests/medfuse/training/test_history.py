@@ -14,8 +14,9 @@ from medfuse.training.history import EVENTS, Epoch, events, picture, read_histor
 
 HISTORY = [
     Epoch(1, 4, 2.0, 1e-3, (), 1.0),
-    Epoch(2, 8, 1.5, 2e-3, (0.5, 0.7), 2.0),
-    Epoch(3, 12, 1.0, 1e-3, (0.4, 0.6), 3.0),
+    Epoch(2, 8, 1.5, 2e-3, (0.5, 0.7), 2.0, judged=0.4, better=True),
+    Epoch(3, 12, 1.0, 1e-3, (0.4, 0.6), 3.0, judged=0.45, better=True),
+    Epoch(4, 16, 0.9, 1e-3, (0.9, 0.9), 4.0, judged=0.45),
 ]
 LABELS = ("a", "=b")
 
@@ -24,9 +25,17 @@ def test_the_table_is_read_back(tmp_path: Path) -> None:
     write_history(HISTORY, LABELS, tmp_path)
     with (tmp_path / "history.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert [row["dice"] for row in rows] == ["", "0.600000", "0.500000"]
-    assert [row["dice a"] for row in rows] == ["", "0.500000", "0.400000"]
-    assert read_history(tmp_path) == (3, {"mean": 0.6, "a": 0.5, "=b": 0.7})
+    assert [row["dice"] for row in rows] == ["", "0.600000", "0.500000", "0.900000"]
+    assert [row["dice a"] for row in rows] == ["", "0.500000", "0.400000", "0.900000"]
+    assert [row["judged"] for row in rows] == ["", "0.400000", "0.450000", "0.450000"]
+
+
+def test_the_dice_is_that_of_the_weights_which_were_kept(tmp_path: Path) -> None:
+    """Not the highest of any epoch: weights are judged by half of the scans, too."""
+    write_history(HISTORY, LABELS, tmp_path)
+    with (tmp_path / "history.csv").open(newline="") as stream:
+        assert [row["kept"] for row in csv.DictReader(stream)] == ["", "", "kept", ""]
+    assert read_history(tmp_path) == (4, {"mean": 0.5, "a": 0.4, "=b": 0.6})
 
 
 def test_nobody_held_out_has_no_dice(tmp_path: Path) -> None:
@@ -43,8 +52,9 @@ def test_tensorboard_reads_the_events(tmp_path: Path) -> None:
         for value in event.summary.value:
             number = value.simple_value or value.tensor.float_val[0]
             found.setdefault(value.tag, []).append((event.step, float(number)))
-    assert found["loss"] == [(4, 2.0), (8, 1.5), (12, 1.0)]
-    assert found["dice/mean"] == [(8, pytest.approx(0.6)), (12, pytest.approx(0.5))]
+    assert found["loss"] == [(4, 2.0), (8, 1.5), (12, 1.0), (16, pytest.approx(0.9))]
+    means = [(8, pytest.approx(0.6)), (12, pytest.approx(0.5)), (16, pytest.approx(0.9))]
+    assert found["dice/mean"] == means
     assert set(found) == {"loss", "rate", "dice/mean", "dice/a", "dice/=b"}
 
 

@@ -215,6 +215,8 @@ def test_half_of_what_makes_weights_the_best_is_how_they_do_with_half_of_the_sca
     kept = torch.load(tmp_path / "o" / loop.CHECKPOINT, weights_only=True)["state_dict"]
     for name, value in modelfile.load(best)[1].items():
         torch.testing.assert_close(value, kept[f"averaged.{name}"])
+    said = read_history(tmp_path / "o")[1]  # of the epoch whose weights were kept
+    assert said == pytest.approx({"mean": 0.8, "left lesion": 0.8, "right lesion": 0.8})
 
 
 def _rate_of(epochs: int) -> Callable[[loop.Course, int, float], float]:

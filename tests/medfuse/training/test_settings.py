@@ -40,6 +40,7 @@ def test_a_recipe_is_toml() -> None:
         ({"modalities": ["T1"], "required": ["CT"]}, "required names 'CT'"),
         ({"labels": [{"name": "a", "values": [0]}]}, "1 to 65535"),
         ({"labels": [{"name": "a", "values": []}]}, "at least one value"),
+        ({"labels": [{"name": "mean", "values": [1]}]}, "no label can be called 'mean'"),
         ({"labels": [{"name": "a", "values": [1]}, {"name": "a", "values": [2]}]}, "same name"),
         ({"labels": [{"name": "a", "values": [1]}], "ignore": [1]}, "value 1 is a label"),
         ({"augment": {"noise": 2.0}}, "noise is a share"),
