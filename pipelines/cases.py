@@ -15,6 +15,7 @@ from typing import Any
 from medfuse.errors import GeometryError, InputError, UsageError
 from medfuse.geometry import Geometry
 from medfuse.io import files
+from medfuse.io.locators import locate
 from medfuse.io.manifest import SCANS, read_manifest
 from medfuse.io.studies import read_study, sorted_files
 from medfuse.io.transforms import read_transform
@@ -32,11 +33,19 @@ _RECORD = "record.json"
 
 @dataclass(frozen=True)
 class Case:
-    """One visit: its ``id``, and its scans by modality, or the ``folder`` that tells them."""
+    """One visit: its ``id``, and its scans by modality, or the ``folder`` that tells them.
+
+    ``labels`` is the true label map that a manifest lists, if there is one.
+    """
 
     id: str
     volumes: Mapping[str, str]
     folder: str = ""
+    labels: str = ""
+
+    def scans(self) -> list[Path]:
+        """Return the files of its scans, and the folders of those that are series."""
+        return [Path(locate(text).path) for text in self.volumes.values()]
 
 
 def list_cases(
@@ -85,7 +94,7 @@ def _cases(place: str, role: Role | None, allow_outside: bool) -> list[Case]:
 
 def _listed(path: Path, role: Role | None, allow_outside: bool) -> list[Case]:
     return [
-        Case(entry.id, entry.volumes)
+        Case(entry.id, entry.volumes, labels=locate(entry.labels).path if entry.labels else "")
         for entry in read_manifest(path, allow_outside=allow_outside).studies
         if role is None or entry.role == role
     ]

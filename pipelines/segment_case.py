@@ -111,6 +111,7 @@ class _Task:
     models: Models
     settings: SegmentSettings
     heard: tuple[Repair, ...]
+    inputs: tuple[Path, ...]  # none of which may be written over
 
 
 def _ready(
@@ -128,7 +129,8 @@ def _ready(
         _check_memory(aligned, models, _written(aligned, target, settings), say)
         aligned = agreeing(_keeping(aligned, names))
         _check_needed(aligned, models)
-    return _Task(aligned, target, models, settings, tuple(repaired))
+    given = [*case.scans(), *([Path(case.labels)] if case.labels else [])]
+    return _Task(aligned, target, models, settings, tuple(repaired), tuple(given))
 
 
 def _answer(
@@ -140,7 +142,7 @@ def _answer(
     with output_folder(
         place.folder / ready.aligned.study.id, overwrite=place.overwrite, announce=place.announce
     ) as folder:
-        _reserve(folder, ready.settings)
+        _reserve(folder, ready.settings, ready.inputs)
         task = replace(ready, aligned=_keeping(ready.aligned, there))
         return _run(task, folder, folder.folder.relative_to(root).as_posix(), progress)
 
@@ -225,10 +227,10 @@ def _target(aligned: AlignedStudy, settings: SegmentSettings) -> str:
     return target
 
 
-def _reserve(folder: OutputFolder, settings: SegmentSettings) -> None:
-    folder.reserve(())
+def _reserve(folder: OutputFolder, settings: SegmentSettings, inputs: Sequence[Path]) -> None:
+    folder.reserve((), inputs=inputs)
     for name in (LABELS, *((SEG,) if settings.dicom else ())):
-        check_target(folder.folder / name, overwrite=folder.overwrite)
+        check_target(folder.folder / name, inputs=inputs, overwrite=folder.overwrite)
 
 
 def _keeping(aligned: AlignedStudy, names: Sequence[str]) -> AlignedStudy:

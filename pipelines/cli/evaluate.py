@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -81,6 +82,7 @@ def command(  # noqa: PLR0913 - the options of the command
     hold(1)
     from medfuse import settings as settings_
     from medfuse.record import Record
+    from pipelines.apart import check_scores
     from pipelines.cli import terminal, worker
     from pipelines.evaluate import evaluate, write_evaluation
     from pipelines.evaluation import EvaluateSettings
@@ -91,6 +93,7 @@ def command(  # noqa: PLR0913 - the options of the command
     values |= {"ignore": ignore, "resample": resample, "worst": worst}
     settings = settings_.load(EvaluateSettings, values, where="evaluate")
     pairs = pair(predictions, labels, allow_outside=allow_outside)
+    check_scores(Path(out), labels, pairs.pairs)
     record = Record("evaluate")
     with output_folder(out, overwrite=overwrite, announce=worker.announce) as folder:
         folder.reserve((), inputs=[one.truth for one in pairs.pairs])

@@ -101,10 +101,13 @@ def command(  # noqa: PLR0913 - the options of the command
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = hold(threads or cores or 1)
     from medfuse import settings as settings_
-    from pipelines.cases import list_cases
+    from pipelines.apart import check_segmentation
+    from pipelines.cases import HEADER, list_cases
     from pipelines.segment import Models, SegmentSettings, choices
 
     cases = list_cases(studies, role=split, allow_outside=allow_outside)
+    between = None if transforms in (None, HEADER) else transforms
+    check_segmentation(Path(out), studies, cases, between)
     values = {
         "onto": onto,
         "transforms": transforms,

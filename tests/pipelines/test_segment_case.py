@@ -222,6 +222,22 @@ def test_an_earlier_result_stays_unless_it_may_go(tmp_path: Path) -> None:
     assert list((tmp_path / "out" / "a" / "probabilities").iterdir()) == [], "none were asked for"
 
 
+def test_S4_a_listed_label_map_is_not_written_over(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "a")
+    table = tmp_path / "all.csv"
+    table.write_text("subject,T1,label\na,a/T1.nii.gz,a/labels.nii.gz\n")
+    (case,) = list_cases([str(table)])
+    before = (folder / "labels.nii.gz").read_bytes()
+    with pytest.raises(OutputError) as caught:
+        list(
+            segment_case(
+                case, models(), Place(tmp_path, overwrite=True), settings=SegmentSettings()
+            )
+        )
+    assert caught.value.id == "S4"
+    assert (folder / "labels.nii.gz").read_bytes() == before
+
+
 def test_too_little_memory_is_said_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,3 +53,11 @@ def test_a_refusal_leaves_nothing(
     assert not (tmp_path / "out").exists()
     assert app.run([*words, "--resample", "--worst", "0"]) == 0
     assert "warning[C8]: a: carried onto" in capsys.readouterr().err
+
+
+def test_S4_scores_do_not_go_among_the_truth(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run([*words[:-1], str(tmp_path / "truth")]) == 5
+    assert "error[S4]" in capsys.readouterr().err
+    assert {path.name for path in (tmp_path / "truth").iterdir()} == {"a", "b", "c"}

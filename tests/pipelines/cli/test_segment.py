@@ -93,6 +93,18 @@ def test_wrong_words_are_refused_before_the_output_is_made(tmp_path: Path, model
     assert not (tmp_path / "out").exists()
 
 
+def test_S4_predictions_never_become_the_truth(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_case(tmp_path / "heads" / "sub-1")
+    manual = (folder / "labels.nii.gz").read_bytes()
+    words = ("segment", folder, "--model", model, "--out", tmp_path / "heads", "--overwrite")
+    assert typed(*words) == 5
+    assert "error[S4]" in capsys.readouterr().err
+    assert (folder / "labels.nii.gz").read_bytes() == manual
+    assert len(list(folder.iterdir())) == 4
+
+
 def test_a_real_model_file_of_folds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Random weights: whatever the labels are, two runs write the same bytes."""
     folder = write_case(tmp_path / "a")
