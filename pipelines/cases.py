@@ -17,7 +17,7 @@ from medfuse.geometry import Geometry
 from medfuse.io import files
 from medfuse.io.locators import locate
 from medfuse.io.manifest import SCANS, read_manifest
-from medfuse.io.studies import read_study, sorted_files
+from medfuse.io.studies import holds_dicom, read_study, sorted_files
 from medfuse.io.transforms import read_transform
 from medfuse.io.volumes import read_volume, stem
 from medfuse.modality import modality_from_name
@@ -89,7 +89,8 @@ def _cases(place: str, role: Role | None, allow_outside: bool) -> list[Case]:
     scans = sorted_files(path)[0]
     if len(subjects) > 1 or (not scans and any(sorted_files(entry)[0] for entry in inner)):
         return _listed(path, role, allow_outside)
-    return [Case(path.name, _by_modality(scans), place)]
+    # a series among files: only reading tells of which modality it is
+    return [Case(path.name, {} if holds_dicom(path) else _by_modality(scans), place)]
 
 
 def _listed(path: Path, role: Role | None, allow_outside: bool) -> list[Case]:
@@ -114,7 +115,8 @@ def _by_modality(scans: Iterable[Path]) -> dict[str, str]:
 def read_case(case: Case, wanted: Iterable[str]) -> Study:
     """Read the scans of a case that are ``wanted``, in that order; the others stay shut.
 
-    Raises ``InputError`` for a damaged one, and where none of them is there.
+    Raises ``InputError`` for a damaged one, where a modality has two of them (C5: nobody said
+    which counts), and where none is there.
     """
     names = list(dict.fromkeys(wanted))
     if case.volumes:
@@ -124,7 +126,8 @@ def read_case(case: Case, wanted: Iterable[str]) -> Study:
             if name in case.volumes
         }
     else:
-        found = read_study(case.folder).volumes
+        found = read_study(case.folder).volumes if case.folder else {}
+        _refuse_twice(case, names, found)
         volumes = {name: found[name] for name in names if name in found}
     if not volumes:
         there = ", ".join(case.volumes) or "no scan with a name of these"
@@ -132,6 +135,17 @@ def read_case(case: Case, wanted: Iterable[str]) -> Study:
             f"has none of {', '.join(names)}", where=case.id, hint=f"there is {there}", id="M11"
         )
     return Study(case.id, volumes)
+
+
+def _refuse_twice(case: Case, names: Iterable[str], found: Iterable[str]) -> None:
+    for name in names:
+        if name in found and f"{name}-2" in found:
+            raise InputError(
+                f"holds two scans of {name}",
+                where=case.folder,
+                hint="list the one that counts in a CSV manifest",
+                id="C5",
+            )
 
 
 def on_one_grid(study: Study, transforms: str | None) -> AlignedStudy:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from medfuse.errors import GeometryError, InputError, UsageError
+from medfuse.errors import GeometryError, InputError, Repair, UsageError
 from medfuse.io.files import sha256
 from medfuse.io.transforms import write_transform
 from medfuse.transform import Affine
@@ -79,6 +80,38 @@ def test_dicom_series_are_scans_too(tmp_path: Path) -> None:
     dicom_maker.series(tmp_path / "a" / "ct", count=4)
     (case,) = list_cases([str(tmp_path / "a")])
     assert list(read_case(case, ("CT", "T1")).volumes) == ["CT"]
+
+
+def test_a_series_beside_files_is_read_too(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "a", ("T1",))
+    dicom_maker.series(folder / "ct", count=4)
+    (case,) = list_cases([str(folder)])
+    assert set(read_case(case, ("T1", "CT")).volumes) == {"T1", "CT"}
+
+
+def test_C5_of_two_scans_of_a_kind_none_is_taken(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "a")
+    shutil.copy(folder / "T1.nii.gz", folder / "T1_old.nii.gz")
+    (case,) = list_cases([str(folder)])
+    with pytest.raises(InputError, match="two scans of T1") as caught:
+        read_case(case, NAMES)
+    assert caught.value.id == "C5"
+    assert set(read_case(case, ("T2", "PET")).volumes) == {"T2", "PET"}, "they do not matter here"
+
+
+def test_a_patient_without_a_known_scan_is_not_sought_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        write_case(tmp_path / "all" / name, ("T1",))
+    (tmp_path / "all" / "b" / "T1.nii.gz").rename(tmp_path / "all" / "b" / "x.nii.gz")
+    monkeypatch.chdir(tmp_path / "all" / "a")
+    with pytest.warns(Repair, match="tells no modality"):
+        cases = list_cases([str(tmp_path / "all")])
+    case = next(case for case in cases if case.id == "b")
+    with pytest.raises(InputError) as caught:
+        read_case(case, NAMES)
+    assert caught.value.id == "M11"
 
 
 def test_C9_scans_on_two_grids_are_refused(tmp_path: Path) -> None:
