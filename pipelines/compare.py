@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medfuse.errors import MedfuseError, OutputError, Repair
-from medfuse.io.files import stored, write_text
+from medfuse.io.files import write_text
 from medfuse.io.tables import write_table
 from medfuse.progress import Progress, silent
 from medfuse.record import Record
@@ -28,6 +28,7 @@ from pipelines.evaluate import evaluate
 from pipelines.evaluation import COLUMNS, EvaluateSettings
 from pipelines.output_folder import PAGE, RECORD, OutputFolder
 from pipelines.pairing import Paired, Pairs
+from pipelines.pins import differences, pins_of
 from pipelines.segment import LABELS, Models, SegmentSettings
 from pipelines.segment_case import Place, segment_each
 
@@ -52,11 +53,13 @@ def compare(
 ) -> Compared:
     """Run the contest in ``out``, or go on with it, and return what came of it.
 
-    Raises ``OutputError`` where another contest lies there, ``ModelError`` where a visit that is
-    held out lacks a required scan, and what training, segmenting and evaluating raise.
+    Raises ``OutputError`` where another contest lies there, or the same of another recipe or other
+    data, ``ModelError`` where a visit that is held out lacks a required scan, and what training,
+    segmenting and evaluating raise.
     """
     contest.check_scans(cohort, settings)
-    with _claimed(contest, out):
+    _refuse_finished(out)
+    with _claimed(pins_of(cohort, settings, contest, progress), out):
         return _compared(cohort, _Asked(contest, settings, machine, out), progress)
 
 
@@ -128,25 +131,35 @@ class _Run:
     held: tuple[StudyEntry, ...]
 
 
-@contextmanager
-def _claimed(contest: Contest, out: Path) -> Iterator[None]:
-    """Write down what is compared in ``out``; refuse where that is another or was finished.
-
-    What is refused before a training has begun leaves nothing behind.
-    """
+def _refuse_finished(out: Path) -> None:
     if (out / RECORD).exists():
         raise OutputError(
             "holds a comparison already", where=out, hint="name another folder", id="S5"
         )
-    path, text = out / CONTEST, json.dumps(contest.document(), indent=2) + "\n"
-    if path.exists() and stored(path).decode("utf-8") != text:
+
+
+@contextmanager
+def _claimed(pins: dict[str, Any], out: Path) -> Iterator[None]:
+    """Write down what is compared in ``out``; refuse where that is another, or nobody knows what.
+
+    What is refused before a training has begun leaves nothing behind.
+    """
+    path = out / CONTEST
+    if path.exists() and (other := differences(path, pins)):
         raise OutputError(
-            "holds another comparison that was not finished",
+            f"holds another comparison that was not finished: {other}",
             where=out,
-            hint="give the same data, levels, folds, minutes and seed, or name another folder",
+            hint="give what it was begun with, or name another folder",
             id="S5",
         )
-    write_text(path, text)
+    if not path.exists() and (out / _RUNS).exists():
+        raise OutputError(
+            f"holds {_RUNS}, but no {CONTEST} that says of what",
+            where=out,
+            hint="name another folder",
+            id="S5",
+        )
+    write_text(path, json.dumps(pins, indent=2) + "\n")
     try:
         yield
     except MedfuseError:

@@ -153,9 +153,12 @@ def test_what_was_done_is_not_done_again_and_another_contest_is_refused(
     again = compare(cohort, toy.settings(), contest(cohort), out, machine=Machine("cpu"))
     assert again.verdict == found.verdict
     assert models == {path: path.stat().st_mtime_ns for path in out.glob("runs/*/model.mfm")}
-    other = contest(cohort, minutes=9)
-    with pytest.raises(OutputError, match="another comparison"):
-        compare(cohort, toy.settings(), other, out, machine=Machine("cpu"))
+    for asked, recipe, what in (
+        (contest(cohort, minutes=9), toy.settings(), "another minutes_each"),
+        (contest(cohort), toy.settings(rate=1e-3), r"another recipe \(rate\)"),
+    ):
+        with pytest.raises(OutputError, match=f"another comparison.*: {what}"):
+            compare(cohort, recipe, asked, out, machine=Machine("cpu"))
     (out / "kept").rename(out / "record.json")
 
 
@@ -168,3 +171,12 @@ def test_a_refusal_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         compare(cohort, toy.settings(), contest(cohort), out, machine=Machine("cpu"))
     assert list(out.iterdir()) == []
+
+
+def test_a_folder_runs_that_is_no_comparisons_is_left_alone(cohort: Cohort, tmp_path: Path) -> None:
+    kept = tmp_path / "runs" / "mine.txt"
+    kept.parent.mkdir()
+    kept.write_text("kept")
+    with pytest.raises(OutputError, match=r"no contest.json"):
+        compare(cohort, toy.settings(), contest(cohort), tmp_path, machine=Machine("cpu"))
+    assert [*tmp_path.rglob("*")] == [kept.parent, kept]
