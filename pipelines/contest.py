@@ -32,8 +32,8 @@ class Contest:
     ) -> Contest:
         """Share ``minutes`` evenly among all trainings.
 
-        Raises ``UsageError`` for what is none, and for too few who are held out: that is known
-        before a minute is spent.
+        Raises ``UsageError`` for what is none, for too few who are held out, and for one whose name
+        cannot be that of a folder: that is known before a minute is spent.
         """
         for level in levels:
             if level not in LEVELS:
@@ -46,7 +46,9 @@ class Contest:
         splits = Cohort(labelled).split(seed, folds)
         if not all(split.validate for split in splits):
             raise UsageError("nobody is held out", hint="use at least 2 folds")
-        check_enough(sum(len(split.validate) for split in splits))
+        held = [name for split in splits for name in split.validate]
+        _check_names(held)
+        check_enough(len(held))
         return cls(tuple(levels), splits, minutes / (len(levels) * len(splits)), seed)
 
     def check_scans(self, cohort: Cohort, settings: TrainSettings) -> None:
@@ -72,6 +74,23 @@ class Contest:
         splits = [{"train": list(one.train), "validate": list(one.validate)} for one in self.splits]
         return {"levels": list(self.levels), "minutes_each": self.minutes, "seed": self.seed,
                 "splits": splits}  # fmt: skip
+
+
+def _check_names(held: Sequence[str]) -> None:
+    """Refuse names that cannot be told apart as folders, or would lead out of the results."""
+    seen: set[str] = set()
+    for name in held:
+        if name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
+            raise UsageError(
+                "a case's name cannot be that of a folder",
+                where=name,
+                hint="use letters, digits, - and _ for subject and visit",
+            )
+        if name.casefold() in seen:
+            raise UsageError(
+                f"two cases are called {name!r}", hint="names that differ in case alone are one"
+            )
+        seen.add(name.casefold())
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,13 @@ def test_too_few_cases_to_judge_are_refused_before_a_training() -> None:
     assert Contest.of(cohort(3), levels=LEVELS, folds=2, minutes=1, seed=0).minutes == 0.25
 
 
+@pytest.mark.parametrize("name", ["../../evil", "/evil", "a/b", "a\\b", ".a", "a\nb", "S1"])
+def test_who_cannot_have_a_folder_is_refused_before_a_training(name: str) -> None:
+    odd = StudyEntry(name, "", {"T1": "t1.nii"}, "l.nii")
+    with pytest.raises(UsageError, match="name cannot be that of a folder|two cases are called"):
+        Contest.of(Cohort((*cohort().studies, odd)), levels=LEVELS, folds=2, minutes=1, seed=0)
+
+
 @pytest.mark.parametrize(
     ("asked", "refused"),
     [
