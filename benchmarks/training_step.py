@@ -1,6 +1,6 @@
 """CPU-seconds of one training step: our networks beside MONAI's DynUNet, in the same run.
 
-Four scans, four classes, 64^3, one case, one thread. Steps of all networks take turns, so that a
+Four scans, four classes, 64^3, one case, one thread, fp32 and, where the CPU has it, bf16. Steps of all networks take turns, so that a
 slow minute of the machine hits all of them; the median over rounds and its spread are printed.
 
     python benchmarks/training_step.py --rounds 5
@@ -19,6 +19,7 @@ import torch.nn.functional as F
 
 from medfuse.fusion.levels import FusionNetwork, build
 from medfuse.fusion.settings import FusionSettings
+from medfuse.training.loop import bf16_on_cpu
 
 _SCANS, _CLASSES, _WIDTHS = 4, 4, (16, 32, 64, 128, 160)
 
@@ -38,8 +39,10 @@ def networks() -> dict[str, FusionNetwork]:
     }
 
 
-def step(network: FusionNetwork, side: int, present: int) -> Callable[[], float]:
-    """Return a function that makes one step and returns its CPU-seconds."""
+def step(
+    network: FusionNetwork, side: int, present: int, *, half: bool = False
+) -> Callable[[], float]:
+    """Return a function that makes one step and returns its CPU-seconds; ``half``: in bf16."""
     stream = torch.Generator().manual_seed(0)
     x = torch.randn(1, _SCANS, 1, side, side, side, generator=stream)
     wanted = torch.randint(_CLASSES, (1, side, side, side), generator=stream)
@@ -48,7 +51,9 @@ def step(network: FusionNetwork, side: int, present: int) -> Callable[[], float]
 
     def run() -> float:
         begin = time.process_time()
-        loss = F.cross_entropy(network(x, there), wanted)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            logits = network(x, there)
+        loss = F.cross_entropy(logits.float(), wanted)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -70,6 +75,11 @@ def main() -> None:
     steps = {(name, _SCANS): step(made[name], asked.side, _SCANS) for name in made}
     for few in (1, 2):
         steps |= {(name, few): step(made[name], asked.side, few) for name in list(made)[3:]}
+    if bf16_on_cpu():
+        steps |= {
+            (f"{name}, bf16", _SCANS): step(made[name], asked.side, _SCANS, half=True)
+            for name in made
+        }
     for run in steps.values():
         run()  # what is made once is not counted
     seconds: dict[tuple[str, int], list[float]] = {key: [] for key in steps}
@@ -81,7 +91,7 @@ def main() -> None:
     print("| network | scans there | parameters, millions | CPU-s a step | spread | of DynUNet's |")
     print("|---|---|---|---|---|---|")
     for (name, present), found in seconds.items():
-        size = sum(weight.numel() for weight in made[name].parameters()) / 1e6
+        size = sum(weight.numel() for weight in made[name.removesuffix(", bf16")].parameters()) / 1e6
         middle = statistics.median(found)
         print(f"| {name} | {present} of {_SCANS} | {size:.1f} | {middle:.2f} | "
               f"{min(found):.2f}–{max(found):.2f} | {middle / peer:.2f} |")  # fmt: skip

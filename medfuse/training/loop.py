@@ -270,6 +270,11 @@ def _bf16(settings: TrainSettings, machine: Machine) -> bool:
         return settings.precision == "bf16"
     if machine.gpu:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bf16_on_cpu()
+
+
+def bf16_on_cpu() -> bool:
+    """Return whether this CPU multiplies bfloat16 by itself."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
