@@ -20,7 +20,7 @@ from medfuse.fusion.settings import FusionSettings
 from medfuse.fusion.sides import partners
 from medfuse.intensity import Scheme, scheme_for
 from medfuse.io import files
-from medfuse.training.settings import Target, TrainSettings, Triple
+from medfuse.training.settings import Target, TrainSettings, Triple, check_inputs, check_values
 from medfuse.training.survey import Coding, Seen
 
 _CPU_VOXELS, _GPU_VOXELS = 1.3e6, 16e6  # of a median visit: more takes too long to look at
@@ -69,8 +69,10 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, by the names in the file."""
-        if min(self.spacing) <= 0 or min(self.patch) < 8:
-            raise UsageError("spacing must be above 0, patch at least 8", where="plan")
+        check_inputs(self.names, self.required, self.spacing)
+        check_values(self.ignore, "it lists", where="ignore")
+        if min(self.patch) < 8:
+            raise UsageError("patch must be at least 8", where="plan")
         if self.batch < 1 or not 1 <= min(self.finer) <= max(self.finer) <= 4:
             raise UsageError("batch must be at least 1, finer from 1 to 4", where="plan")
         if not self.modalities or not self.labels:

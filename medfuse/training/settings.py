@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Literal
 
 from medfuse.errors import UsageError
@@ -28,12 +30,31 @@ class Target:
                 where="labels",
                 hint="that is the mean over labels in what is reported: name it otherwise",
             )
-        if min(self.values) < 1 or max(self.values) > 65535:
-            raise UsageError(
-                f"label {self.name!r} has the values {self.values}",
-                where="labels",
-                hint="values are whole numbers from 1 to 65535; 0 is background",
-            )
+        if len(set(self.values)) < len(self.values):
+            raise UsageError(f"label {self.name!r} lists a value twice", where="labels")
+        check_values(self.values, f"label {self.name!r} has", where="labels")
+
+
+def check_values(values: Sequence[int], whose: str, *, where: str) -> None:
+    """Refuse values that no structure in a label map can have."""
+    if any(not 1 <= value <= 65535 for value in values):
+        raise UsageError(
+            f"{whose} the values {tuple(values)}",
+            where=where,
+            hint="values are whole numbers from 1 to 65535; 0 is background",
+        )
+
+
+def check_inputs(
+    names: Sequence[str], required: Sequence[str], spacing: Sequence[float] | None
+) -> None:
+    """Refuse scans that are named twice, and a spacing that no grid can have."""
+    for name, listed in (("modalities", names), ("required", required)):
+        twice = [one for one in listed if list(listed).count(one) > 1]
+        if twice:
+            raise UsageError(f"{name} lists {twice[0]!r} twice")
+    if spacing is not None and not all(isfinite(step) and step > 0 for step in spacing):
+        raise UsageError(f"spacing must be three numbers of mm above 0, not {tuple(spacing)}")
 
 
 @dataclass(frozen=True)
@@ -57,8 +78,11 @@ class AugmentSettings:
         for name in names:
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is a share, from 0 to 1", where="augment")
-        if not 0 <= self.zoom < 1 or self.degrees < 0 or self.misalign_voxels < 0:
-            raise UsageError("degrees, zoom and misalign_voxels are not negative", where="augment")
+        if not 0 <= self.zoom < 1:
+            raise UsageError("zoom is from 0 to below 1", where="augment")
+        for name in ("degrees", "misalign_voxels"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UsageError(f"{name} is a number, not below 0", where="augment")
 
 
 @dataclass(frozen=True)
@@ -104,15 +128,26 @@ class TrainSettings:
                 raise UsageError(f"{name} must be at least 1, not {value}")
         if self.fold < 0 or (self.folds is not None and self.fold >= self.folds):
             raise UsageError(f"fold {self.fold} is none of {self.folds}: count from 0")
-        if self.minutes is not None and not self.minutes > 0:
-            raise UsageError("minutes must be above 0")
-        for name in ("oversample", "whole", "distil"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{name} is a share, from 0 to 1")
+        _check_numbers(self)
         unknown = set(self.required) - set(self.modalities)
         if self.modalities and unknown:
             raise UsageError(f"required names {min(unknown)!r}, modalities does not")
+        check_inputs(self.modalities, self.required, self.spacing)
+        check_values(self.ignore, "it lists", where="ignore")
         _check_labels(self)
+
+
+def _check_numbers(settings: TrainSettings) -> None:
+    for name in ("minutes", "rate"):
+        value = getattr(settings, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"{name} must be a number above 0, not {value}")
+    for name in ("decay", "unimodal", "patience"):
+        if not 0 <= getattr(settings, name) < float("inf"):
+            raise UsageError(f"{name} must be a number, not below 0")
+    for name in ("oversample", "whole", "distil"):
+        if not 0 <= getattr(settings, name) <= 1:
+            raise UsageError(f"{name} is a share, from 0 to 1")
 
 
 def _check_labels(settings: TrainSettings) -> None:

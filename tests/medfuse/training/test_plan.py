@@ -13,7 +13,7 @@ from medfuse.errors import UsageError
 from medfuse.fusion.settings import FusionSettings
 from medfuse.geometry import Geometry
 from medfuse.intensity import scheme_for
-from medfuse.training.plan import Plan, make_plan, read_plan, write_plan
+from medfuse.training.plan import ModalityPlan, Plan, make_plan, read_plan, write_plan
 from medfuse.training.settings import Target, TrainSettings
 from medfuse.training.survey import Seen, coding_for
 from tests.medfuse.training import toy
@@ -95,6 +95,21 @@ def test_a_hand_may_change_it_and_is_told_what_is_wrong(tmp_path: Path) -> None:
         (tmp_path / "bad.toml").write_text(text.replace(old, new))
         with pytest.raises(UsageError, match=what):
             read_plan(tmp_path / "bad.toml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"spacing": (float("nan"), 1.0, 1.0)}, "spacing must be"),
+        ({"modalities": (ModalityPlan("T1"), ModalityPlan("T1"))}, "lists 'T1' twice"),
+        ({"ignore": (70000,)}, "1 to 65535"),
+    ],
+)
+def test_a_plan_that_no_training_can_follow_is_refused(
+    changes: dict[str, object], what: str
+) -> None:
+    with pytest.raises(UsageError, match=what):
+        toy.plan(**changes)
 
 
 def test_sides_change_places_in_a_mirror() -> None:
