@@ -69,8 +69,8 @@ def _difference(given: Geometry, wanted: Geometry) -> str:
 def chosen_regions(named: Regions, texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Return the regions that ``texts`` ask for: ``"3"``, a name, or ``"tumour=1,2,4"``.
 
-    All that have a name, where nothing is asked for. Raises ``UsageError`` for an unknown name or
-    what is no label.
+    All that have a name, where nothing is asked for. Raises ``UsageError`` for an unknown name,
+    what is no label, or a name that is to mean two things.
     """
     if not texts:
         return dict(named)
@@ -78,15 +78,19 @@ def chosen_regions(named: Regions, texts: Sequence[str]) -> dict[str, tuple[int,
     for text in texts:
         name, mark, values = text.partition("=")
         if mark or name.isdigit():
-            chosen[name if mark else _called(named, int(name))] = _values(values or name, text)
+            called = name if mark else _called(named, int(name))
+            meant = _values(values or name, text)
         elif name in named:
-            chosen[name] = named[name]
+            called, meant = name, named[name]
         else:
             raise UsageError(
                 f"there is no label {name!r}",
                 where="--label",
                 hint=f"there are {', '.join(named)}; or give values: {name}=1,2",
             )
+        if chosen.setdefault(called, meant) != meant:
+            what = f"{called!r} is to mean two things"
+            raise UsageError(what, where="--label", hint="give each label a name of its own")
     return chosen
 
 

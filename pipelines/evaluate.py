@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from medfuse import settings as settings_
-from medfuse.errors import InputError, Repair
+from medfuse.errors import InputError, Repair, UsageError
 from medfuse.io.files import sha256, write_text
 from medfuse.io.tables import write_table
 from medfuse.io.volumes import read_labels
@@ -47,7 +47,8 @@ def evaluate(
     made: list[Scored] = []
     repairs: list[tuple[str, Repair]] = []
     ordered = sorted(pairs.pairs, key=lambda one: (str(one.truth), one.subset))
-    regions = _regions(ordered, settings)
+    known = _known(ordered, settings)
+    regions = chosen_regions(known, settings.labels)
     for truth_path, group in groupby(ordered, key=lambda one: one.truth):
         members = list(group)
         with heard() as of_truth:
@@ -60,6 +61,8 @@ def evaluate(
             made.append(Scored(one, scores))
             repairs += [(one.name, repair) for repair in of_prediction]
     progress("scoring", len(made), len(ordered))
+    if settings.labels:
+        _refuse_unheld(made, regions, known)
     made.sort(key=lambda one: (pairs.subsets.index(one.paired.subset), one.paired.case))
     if record is not None:
         _note(record, ordered, repairs)
@@ -95,8 +98,8 @@ def _score(one: Paired, truth: LabelMap, regions: Regions, settings: EvaluateSet
     )
 
 
-def _regions(pairs: Sequence[Paired], settings: EvaluateSettings) -> dict[str, tuple[int, ...]]:
-    """Return what every case is scored for: all that was looked for or is there in some case.
+def _known(pairs: Sequence[Paired], settings: EvaluateSettings) -> dict[str, tuple[int, ...]]:
+    """Return what every case may be scored for: all that was looked for or is in some case.
 
     A label that a case's own model does not know counts too: its truth may hold it.
     """
@@ -118,12 +121,23 @@ def _regions(pairs: Sequence[Paired], settings: EvaluateSettings) -> dict[str, t
     ordered = sorted(known.keys() - unclear.keys(), key=lambda name: (known[name], name))
     # a label that only some maps name is one label, and counts once in a mean
     kept = [name for name in ordered if name != _unnamed(known[name]) or known[name] not in said]
-    return chosen_regions({name: known[name] for name in kept}, settings.labels)
+    return {name: known[name] for name in kept}
 
 
 def _unnamed(values: tuple[int, ...]) -> str:
     """Return what ``label_regions`` calls a label without a name; regions of several have one."""
     return f"label {values[0]}" if len(values) == 1 else ""
+
+
+def _refuse_unheld(made: Sequence[Scored], regions: Regions, known: Regions) -> None:
+    """Refuse what was asked for by its values, and no map holds and nobody looked for."""
+    there = {value for values in known.values() for value in values}
+    for name, values in regions.items():
+        held = any(any(one.scores.labels[name].voxels[1:]) for one in made)
+        if not held and not there & set(values):
+            of = "" if name == _unnamed(values) else f" ({', '.join(map(str, values))})"
+            hint = f"there are {', '.join(known)}" if known else "look at the maps"
+            raise UsageError(f"no label map holds {name}{of}", where="--label", hint=hint)
 
 
 def _named(one: Paired, settings: EvaluateSettings) -> Regions:

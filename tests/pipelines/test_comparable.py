@@ -82,3 +82,10 @@ def test_what_is_no_label_is_refused(asked: str) -> None:
     with pytest.raises(UsageError) as caught:
         chosen_regions(NAMED, [asked])
     assert caught.value.where == "--label"
+
+
+def test_a_name_that_is_to_mean_two_things_is_refused() -> None:
+    assert chosen_regions(NAMED, ["x=1", "x=1"]) == {"x": (1,)}
+    for asked in (["x=1", "x=10"], ["core", "core=7"]):
+        with pytest.raises(UsageError, match="two things"):
+            chosen_regions(NAMED, asked)

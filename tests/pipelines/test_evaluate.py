@@ -70,6 +70,20 @@ def test_labels_can_be_asked_for(folders: Path) -> None:
         judged(folders, labels=("core",))
 
 
+def test_a_label_that_nothing_holds_is_refused(folders: Path) -> None:
+    for asked in ("99", "x=98,99"):
+        with pytest.raises(UsageError, match="no label map holds"):
+            judged(folders, labels=("9", asked))
+    assert list(judged(folders, labels=("x=9,99",)).scored[0].scores.labels) == ["x"]
+
+
+def test_a_label_that_a_model_looked_for_may_be_nowhere(folders: Path) -> None:
+    document = {"command": "segment", "model": {"labels": {"stroke": [5]}}}
+    (folders / "seg" / "a" / "record.json").write_text(json.dumps(document))
+    found = judged(folders, labels=("stroke",))
+    assert found.summary.subsets[""]["stroke"].empty["both"] == 2
+
+
 def test_the_record_of_a_segmentation_says_what_was_looked_for(folders: Path) -> None:
     document = {"command": "segment", "model": {"labels": {"core": [9], "whole": [4, 9]}}}
     for name in ("a", "b"):
