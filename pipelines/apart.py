@@ -10,7 +10,6 @@ from pathlib import Path
 
 from medfuse.errors import OutputError, UsageError
 from medfuse.io import files
-from medfuse.io.locators import locate
 from pipelines.cases import Case
 from pipelines.pairing import Paired
 from pipelines.segment import TABLE
@@ -55,13 +54,13 @@ def check_scores(out: Path, labels: str, pairs: Iterable[Paired]) -> None:
     home = out.resolve()
     _refuse(files.is_folder(labels) and home == Path(labels).resolve(), out, "labels", "scores")
     for one in pairs:
-        if one.prediction.samefile(locate(str(one.truth)).path):
+        if one.prediction.samefile(one.truth_file):
             raise UsageError(
                 "the prediction and its truth are one file",
                 where=one.name,
                 hint="name what medfuse segment wrote, then the true labels",
             )
-        beside = home in (one.prediction.resolve().parent, one.truth.resolve().parent)
+        beside = home in (one.prediction.resolve().parent, one.truth_file.resolve().parent)
         _refuse(beside, out, "labels", "scores")
 
 

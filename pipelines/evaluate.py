@@ -49,10 +49,10 @@ def evaluate(
     ordered = sorted(pairs.pairs, key=lambda one: (str(one.truth), one.subset))
     known = _known(ordered, settings)
     regions = chosen_regions(known, settings.labels)
-    for truth_path, group in groupby(ordered, key=lambda one: one.truth):
+    for _, group in groupby(ordered, key=lambda one: one.truth):
         members = list(group)
         with heard() as of_truth:
-            truth = read_labels(truth_path)
+            truth = members[0].read_truth()
         repairs += [(members[0].case, repair) for repair in of_truth]
         for one in members:
             progress("scoring", len(made), len(ordered))
@@ -78,7 +78,7 @@ def _note(record: Record, pairs: Sequence[Paired], repairs: Sequence[tuple[str, 
     for one in pairs:
         record.inputs[one.name] = {
             "prediction_sha256": sha256(one.prediction),
-            "truth_sha256": sha256(one.truth),
+            "truth_sha256": sha256(one.truth_file),
         }
     for name, repair in repairs:
         record.warn(name, repair.id, repair.what)
@@ -145,7 +145,7 @@ def _named(one: Paired, settings: EvaluateSettings) -> Regions:
     if one.regions:
         return one.regions
     with heard():  # what is repaired is said when the maps are scored
-        maps = read_labels(one.prediction), read_labels(one.truth)
+        maps = read_labels(one.prediction), one.read_truth()
     return label_regions(*maps, ignore=settings.ignore)
 
 

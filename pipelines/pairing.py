@@ -16,9 +16,11 @@ from pathlib import Path
 
 from medfuse.errors import InputError
 from medfuse.io import files
+from medfuse.io.locators import locate
 from medfuse.io.manifest import read_manifest
 from medfuse.io.studies import is_label_name
-from medfuse.io.volumes import DICOM, SUFFIXES, stem, suffix
+from medfuse.io.volumes import DICOM, SUFFIXES, read_labels, stem, suffix
+from medfuse.volume import LabelMap
 
 _RECORD = "record.json"
 _APART = {"probabilities", "truth"}  # folders of results that hold no label map of a case
@@ -32,8 +34,9 @@ _TAIL = re.compile(
 class Paired:
     """One prediction and its truth: ``subset`` (empty: there is one), ``case``, and the files.
 
-    ``scans`` lie beside the truth, for pictures; ``regions`` is what the prediction's record says
-    that the model looked for (None: there is no record).
+    ``truth`` and ``scans`` are as a manifest lists them, the options of reading on them
+    (``labels.nii.gz:xform=sform``); scans lie beside the truth, for pictures. ``regions`` is what
+    the prediction's record says that the model looked for (None: there is no record).
     """
 
     subset: str
@@ -42,6 +45,15 @@ class Paired:
     truth: Path
     scans: tuple[Path, ...] = ()
     regions: Mapping[str, tuple[int, ...]] | None = None
+
+    @property
+    def truth_file(self) -> Path:
+        """The file of the truth, without the options of reading."""
+        return Path(locate(str(self.truth)).path)
+
+    def read_truth(self) -> LabelMap:
+        """Read the true label map, as its options say."""
+        return read_labels(str(self.truth))
 
     @property
     def name(self) -> str:

@@ -96,7 +96,7 @@ def command(  # noqa: PLR0913 - the options of the command
     check_scores(Path(out), labels, pairs.pairs)
     record = Record("evaluate")
     with output_folder(out, overwrite=overwrite, announce=worker.announce) as folder:
-        folder.reserve((), inputs=[one.truth for one in pairs.pairs])
+        folder.reserve((), inputs=[one.truth_file for one in pairs.pairs])
         with terminal.listener(quiet=json) as progress:
             found = evaluate(pairs, settings=settings, record=record, progress=progress)
             write_evaluation(found, folder, record, settings)

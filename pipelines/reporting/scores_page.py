@@ -198,7 +198,7 @@ def _worst(found: Evaluation, subset: str, count: int) -> list[Scored]:
 
 def _case(one: Scored, settings: EvaluateSettings) -> dict[str, Any]:
     with heard():  # said when it was scored
-        truth = read_labels(one.paired.truth)
+        truth = one.paired.read_truth()
         prediction = onto_truth(
             read_labels(one.paired.prediction),
             truth,

@@ -68,7 +68,7 @@ def ground_of(truth: LabelMap, scans: Sequence[Path]) -> tuple[Volume, str]:
     for path in sorted(scans, key=rank):
         try:
             with heard():  # what had to be repaired was said when the case was segmented
-                volume = read_volume(path)
+                volume = read_volume(str(path))  # options may ride on it
         except InputError:
             continue
         if volume.geometry.same_grid(truth.geometry):

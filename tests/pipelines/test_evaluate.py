@@ -13,6 +13,7 @@ import pytest
 import SimpleITK as sitk
 
 from medfuse.errors import GeometryError, InputError, OutputError, UsageError
+from medfuse.io.files import sha256
 from medfuse.record import Record
 from pipelines.evaluate import evaluate, write_evaluation
 from pipelines.evaluation import COLUMNS, EvaluateSettings, Evaluation
@@ -82,6 +83,24 @@ def test_a_label_that_a_model_looked_for_may_be_nowhere(folders: Path) -> None:
     (folders / "seg" / "a" / "record.json").write_text(json.dumps(document))
     found = judged(folders, labels=("stroke",))
     assert found.summary.subsets[""]["stroke"].empty["both"] == 2
+
+
+def test_options_of_a_listed_truth_are_followed(folders: Path, place: OutputFolder) -> None:
+    """Only the sform of this map says where it lies: without the option it is refused (N11)."""
+    path = folders / "truth" / "a" / "labels.nii.gz"
+    image = nib.load(path)
+    image.set_qform(np.diag([*STEP, 1.0]) + 50 * np.eye(4, k=3), 1)
+    image.set_sform(np.diag([*STEP, 1.0]), 1)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, image.header), path)
+    table = folders / "truth" / "all.csv"
+    table.write_text("subject,T1,label\na,a/T1.nii.gz:T1,a/labels.nii.gz:xform=sform\n")
+    (folders / "seg" / "b" / "labels.nii.gz").unlink()
+    record = Record("evaluate")
+    found = evaluate(pair(folders / "seg", table), record=record)
+    assert all(one.dice == 1 for one in found.summary.subsets[""].values())
+    assert record.inputs["a"]["truth_sha256"] == sha256(path)
+    write_evaluation(found, place, record, EvaluateSettings())
+    assert "no scan" not in (place.folder / "page.html").read_text()
 
 
 def test_the_record_of_a_segmentation_says_what_was_looked_for(folders: Path) -> None:
