@@ -241,9 +241,9 @@ def _regions(prediction: Path) -> Mapping[str, tuple[int, ...]] | None:
         return None
     try:
         found = json.loads(files.content(record, limit=1 << 26))
-        named = found["model"]["labels"] if found["command"] == "segment" else None
-    except (ValueError, KeyError, TypeError):
-        return None
-    if not isinstance(named, dict):
-        return None
-    return {str(name): tuple(int(value) for value in values) for name, values in named.items()}
+        if found["command"] != "segment":
+            return None
+        named = found["model"]["labels"].items()
+        return {str(name): tuple(int(value) for value in values) for name, values in named}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None  # another program's

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from medfuse.errors import Repair, UsageError
+from medfuse.errors import InputError, Repair, UsageError
 from medfuse.fusion.segmenter import Segmenter, check_mirror, load_segmenter
 from medfuse.io.files import content, readable, sha256
 from medfuse.io.tables import write_table
@@ -140,11 +140,19 @@ def volumes_ml(labels: LabelMap, card: ModelCard) -> dict[str, float]:
 
 def write_volumes(out: Path) -> Path:
     """Write ``volumes.csv``: one row a case and label, of all cases that lie in ``out``."""
-    rows: list[tuple[object, ...]] = []
-    for path in sorted([*out.glob(f"*/{RECORD}"), *out.glob(f"*/*/{RECORD}")]):
-        found = json.loads(content(path, limit=1 << 26))
-        if found.get("command") != "segment":
-            continue
-        subset = "+".join(found["used"])
-        rows += [(path.parent.name, subset, name, ml) for name, ml in found["volumes_ml"].items()]
+    paths = sorted([*out.glob(f"*/{RECORD}"), *out.glob(f"*/*/{RECORD}")])
+    rows = [row for path in paths if path.is_file() for row in _rows(path)]
     return write_table(out / TABLE, ("case", "used", "label", "ml"), rows)
+
+
+def _rows(path: Path) -> list[tuple[object, ...]]:
+    """Return what the record of a segmentation adds to the table; nothing where it is no such."""
+    try:
+        found = json.loads(content(path, limit=1 << 26))
+        if found["command"] != "segment":
+            return []
+        subset = "+".join(found["used"])
+        volumes = found["volumes_ml"].items()
+        return [(path.parent.name, subset, name, float(ml)) for name, ml in volumes]
+    except (InputError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return []  # another program's

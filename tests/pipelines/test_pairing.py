@@ -121,7 +121,15 @@ def test_what_the_model_looked_for_is_read_from_its_record(tmp_path: Path) -> No
         "whole": (1, 4),
         "core": (4,),
     }
-    for text in ("{", "[]", '{"command": "register"}', '{"command": "segment", "model": []}'):
+    odd = (
+        "[]",
+        '{"labels": 1}',
+        '{"labels": [1]}',
+        '{"labels": {"a": 1}}',
+        '{"labels": {"a": ["b"]}}',
+    )
+    models = [f'{{"command": "segment", "model": {model}}}' for model in odd]
+    for text in ("{", "[]", "[" * 100_000, '{"command": "register"}', *models):
         record.write_text(text)
         assert pair(tmp_path / "seg", tmp_path / "truth").pairs[0].regions is None
 

@@ -68,6 +68,21 @@ def test_the_table_lists_what_lies_in_the_folder(tmp_path: Path) -> None:
     assert sorted(lines[1:]) == ["a,T1+T2,lesion,1.5", "a,T2,lesion,1.5", "b,T1,lesion,1.5"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "not json", "[1]", "7", "{}", "[" * 100_000, '{"command": "segment"}'),
+        '{"command": "segment", "used": ["T1"], "volumes_ml": [1]}',
+        '{"command": "segment", "used": [1], "volumes_ml": {"lesion": 1}}',
+        '{"command": "segment", "used": ["T1"], "volumes_ml": {"lesion": null}}',
+    ],
+)
+def test_a_record_of_another_program_is_not_in_the_table(tmp_path: Path, text: str) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "record.json").write_text(text)
+    assert write_volumes(tmp_path).read_text().splitlines() == ["case,used,label,ml"]
+
+
 def test_models_are_loaded_once_with_their_checksums(tmp_path: Path) -> None:
     paths = [str(write_model(tmp_path / f"{n}.mfm", seed=n)) for n in range(2)]
     made = Models.load(paths)
