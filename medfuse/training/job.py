@@ -165,9 +165,9 @@ def _split(cohort: Cohort, settings: TrainSettings, out: Path, seed: int) -> Spl
     if not path.is_file():
         patients = {entry.subject for entry in cohort.studies if entry.role == ""}
         drawn = cohort.split(seed, settings.folds or max(1, min(_FOLDS, len(patients))))
-        if settings.fold >= len(drawn) and len(drawn) > 1:
-            raise UsageError(f"fold {settings.fold} is none of {len(drawn)}: count from 0")
-        return drawn[settings.fold if len(drawn) > 1 else 0]
+        if settings.fold >= len(drawn):
+            raise _no_such_fold(cohort, settings.fold, len(drawn))
+        return drawn[settings.fold]
     try:
         kept = json.loads(files.stored(path).decode("utf-8"))
         split = Split(tuple(kept["train"]), tuple(kept["validate"]))
@@ -187,6 +187,15 @@ def _split(cohort: Cohort, settings: TrainSettings, out: Path, seed: int) -> Spl
             f"subject {min(both)!r} is learned from and held out", where=SPLITS, id="C6"
         )
     return split
+
+
+def _no_such_fold(cohort: Cohort, fold: int, folds: int) -> UsageError:
+    if any(entry.role == "validate" for entry in cohort.studies):
+        return UsageError(
+            f"fold {fold} is none: the manifest says who is held out",
+            hint="leave fold out, or empty the manifest's column split",
+        )
+    return UsageError(f"fold {fold} is none of {folds}: count from 0")
 
 
 def _plan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,15 @@ def test_few_patients_are_as_many_folds(tmp_path: Path) -> None:
     assert (len(alone.learned), len(alone.watched)) == (1, 0)
     with pytest.raises(UsageError, match="fold 4 is none of 3"):
         settle(toy.cohort(tmp_path / "f", 3), tmp_path / "q", folds=None, fold=4)
+
+
+def test_a_fold_is_none_where_the_manifest_says_who_is_held_out(tmp_path: Path) -> None:
+    first, *rest = toy.cohort(tmp_path / "d").studies
+    cohort = Cohort((replace(first, role="validate"), *rest))
+    with pytest.raises(UsageError, match="the manifest says who is held out"):
+        settle(cohort, tmp_path / "o", folds=3, fold=2)
+    made = settle(cohort, tmp_path / "p", folds=3)
+    assert [entry.id for entry in made.watched] == [first.id]
 
 
 def test_the_plan_in_the_folder_is_taken_as_it_is(tmp_path: Path) -> None:
