@@ -6,9 +6,9 @@ The work on one case is in ``segment_case``. Research software, not a medical de
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, count
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,19 @@ def volumes_ml(labels: LabelMap, card: ModelCard) -> dict[str, float]:
         return sum(int(np.count_nonzero(labels.array == value)) for value in values)
 
     return {region.name: voxels(region.values) * voxel for region in card.labels}
+
+
+def file_names(labels: Iterable[str]) -> dict[str, str]:
+    """Return a name for a file of each label, no two alike, whatever the labels are called."""
+    made: dict[str, str] = {}
+    taken: set[str] = set()
+    for label in labels:
+        safe = "".join(mark if mark.isalnum() or mark in "-_." else "_" for mark in label)
+        safe = safe[:64].lstrip(".") or "label"
+        tried = (safe if number == 1 else f"{safe}-{number}" for number in count(1))
+        made[label] = next(name for name in tried if name.casefold() not in taken)
+        taken.add(made[label].casefold())  # some file systems do not tell case
+    return made
 
 
 def write_volumes(out: Path) -> Path:

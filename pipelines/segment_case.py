@@ -37,6 +37,7 @@ from pipelines.segment import (
     Segmented,
     SegmentSettings,
     choices,
+    file_names,
     volumes_ml,
 )
 
@@ -255,9 +256,8 @@ def _write_probabilities(
 ) -> None:
     (stage / _PROBABILITIES).mkdir()
     onto, back = aligned.study.volumes[target].geometry, _back(aligned, target)
-    for name, volume in made.items():
-        safe = "".join(mark if mark.isalnum() or mark in "-_." else "_" for mark in name)
-        write_volume(resample(volume, onto, back), stage / _PROBABILITIES / f"{safe}.nii.gz")
+    for name, file in file_names(made).items():
+        write_volume(resample(made[name], onto, back), stage / _PROBABILITIES / f"{file}.nii.gz")
 
 
 def _check_needed(aligned: AlignedStudy, models: Models) -> None:

@@ -13,7 +13,14 @@ from medfuse.errors import ModelError, UsageError
 from medfuse.geometry import Geometry
 from medfuse.nets.modelfile import Region
 from medfuse.volume import LabelMap
-from pipelines.segment import Models, SegmentSettings, choices, volumes_ml, write_volumes
+from pipelines.segment import (
+    Models,
+    SegmentSettings,
+    choices,
+    file_names,
+    volumes_ml,
+    write_volumes,
+)
 from tests.pipelines.toy_model import CARD, truth, write_model
 
 
@@ -54,6 +61,13 @@ def test_volumes_of_regions_count_every_value() -> None:
     grid = Geometry(truth().shape, np.diag([1.0, 2.0, 5.0, 1.0]))
     found = volumes_ml(LabelMap(truth(), grid), card)
     assert found == {"whole": pytest.approx(75 * 0.01), "core": pytest.approx(4 * 0.01)}
+
+
+def test_no_two_labels_share_a_file() -> None:
+    found = file_names(["lesion", "blob +", "blob (", "Blob__", "blob__-2", "ü/..", ""])
+    assert found["lesion"] == "lesion"
+    assert len({name.casefold() for name in found.values()}) == len(found) == 7
+    assert not any(set(name) & set("/ +(") for name in found.values())
 
 
 def test_the_table_lists_what_lies_in_the_folder(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from medfuse.geometry import Geometry
 from medfuse.io.dicom_write import write_series
 from medfuse.io.volumes import read_volume
 from medfuse.modality import MODALITIES
-from medfuse.nets.modelfile import ModelCard
+from medfuse.nets.modelfile import ModelCard, Region
 from medfuse.study import AlignedStudy
 from medfuse.volume import Volume
 from pipelines.cases import list_cases
@@ -159,6 +159,15 @@ def test_probabilities_lie_beside(tmp_path: Path) -> None:
     found = labels_in(tmp_path / "out" / "a" / "probabilities" / "lesion.nii.gz")
     assert found.min() >= 0
     np.testing.assert_array_equal(found > 0.5, truth() == 4)
+
+
+def test_probabilities_of_labels_whose_names_are_alike_stay_apart(tmp_path: Path) -> None:
+    card = replace(CARD, labels=(Region("blob +", (4,)), Region("blob (", (9,))))
+    run(write_case(tmp_path / "a"), tmp_path / "out", card=card, probabilities=True)
+    folder = tmp_path / "out" / "a" / "probabilities"
+    found = [labels_in(folder / f"{name}.nii.gz") > 0.5 for name in ("blob__", "blob__-2")]
+    for value, probable in zip((4, 9), found, strict=True):
+        np.testing.assert_array_equal(probable, truth() == value)
 
 
 def test_C9_scans_on_two_grids_are_refused_before_any_work(tmp_path: Path) -> None:
