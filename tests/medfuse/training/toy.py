@@ -44,7 +44,9 @@ def write(root: Path, count: int = 4, *, affine: np.ndarray | None = None) -> Pa
         folder.mkdir(parents=True)
         for name, array in arrays(number).items():
             matrix = np.diag([1.0, 1, 1, 1]) if affine is None else affine
-            nib.save(nib.Nifti1Image(array, matrix), folder / f"{name}.nii")
+            image = nib.Nifti1Image(array, matrix)
+            image.header["descrip"] = folder.name  # labels of two heads may be alike by chance
+            nib.save(image, folder / f"{name}.nii")
     return root
 
 
