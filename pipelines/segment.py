@@ -88,9 +88,17 @@ class Models:
 
     @classmethod
     def load(cls, paths: Sequence[str]) -> Models:
-        """Read model files; raises ``ModelError`` as ``load_segmenter``."""
-        made = tuple(load_segmenter(path) for path in paths)
-        return cls(made, tuple(sha256(readable(path)) for path in paths))
+        """Read model files; raises ``ModelError`` as ``load_segmenter``.
+
+        ``UsageError`` where one of them is named twice: its answer would count twice in the mean.
+        """
+        sums = tuple(sha256(readable(path)) for path in paths)
+        for place, path in enumerate(paths):
+            if sums[place] in sums[:place]:
+                raise UsageError(
+                    "is the same model as another --model", where=path, hint="name each model once"
+                )
+        return cls(tuple(load_segmenter(path) for path in paths), sums)
 
     def document(self) -> dict[str, Any]:
         """Return what the record says: which models, trained on how much, for what."""

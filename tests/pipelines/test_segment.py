@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,14 @@ def test_models_are_loaded_once_with_their_checksums(tmp_path: Path) -> None:
     assert document["labels"] == {"lesion": [4], "core": [9]}
     assert document["trained_on"] == {"studies": 3}
     assert str(tmp_path) not in json.dumps(document)
+
+
+def test_a_model_does_not_count_twice(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "a.mfm")
+    shutil.copy(path, tmp_path / "b.mfm")
+    for other in ("a.mfm", "b.mfm"):
+        with pytest.raises(UsageError, match="same model"):
+            Models.load([str(path), str(tmp_path / other)])
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
