@@ -95,7 +95,7 @@ def normalise(volume: Volume, scheme: Scheme | Mapping[str, Any]) -> Volume:
     no scheme, and for a CT or PET that is not in the unit its scheme is written for.
     """
     chosen = _scheme(scheme)
-    _check_unit(volume, chosen)
+    check_unit(volume, chosen)
     fit = fitted(volume, chosen)
     assert fit.centre is not None
     assert fit.scale is not None
@@ -132,8 +132,8 @@ def _scheme(given: Scheme | Mapping[str, Any]) -> Scheme:
     return settings.load(Scheme, given, where="intensity")
 
 
-def _check_unit(volume: Volume, scheme: Scheme) -> None:
-    """Refuse a PET in counts, say, where the map is written for SUV."""
+def check_unit(volume: Volume, scheme: Scheme) -> None:
+    """Raise ``UsageError`` for a PET in counts, say, where the map is written for SUV."""
     wanted = volume.modality.unit
     if scheme.is_fitted and volume.modality.name in _SCHEMES and volume.unit != wanted:
         raise UsageError(

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medfuse.errors import InputError, Repair
+from medfuse.errors import InputError, MedfuseError, Repair, UsageError
 from medfuse.geometry import Geometry
+from medfuse.intensity import check_unit, scheme_for
 from medfuse.io.volumes import read_labels, read_volume
 from medfuse.progress import Progress, silent
 from medfuse.study import Cohort, StudyEntry
@@ -25,14 +26,15 @@ class Checked:
     grid: Geometry | None = None
     labels: Mapping[int, float] | None = None
     repairs: tuple[Repair, ...] = ()
-    problem: InputError | None = None
+    problem: MedfuseError | None = None
 
 
 def check_cohort(cohort: Cohort, *, threads: int = 1, progress: Progress = silent) -> list[Checked]:
     """Read every file of a cohort and return what was found, a visit at a time, in order.
 
-    A visit's problem is the first one met: a file that cannot be read, scans on several grids
-    (C9), labels on another grid (C8), values that are no labels (C7).
+    A visit's problem is the first one met: a file that cannot be read, a CT or PET in a unit that
+    nothing can be learned from, scans on several grids (C9), labels on another grid (C8), values
+    that are no labels (C7).
     """
     found = []
     with ThreadPoolExecutor(max_workers=threads) as pool, warnings.catch_warnings():
@@ -53,6 +55,7 @@ def check_visit(entry: StudyEntry) -> Checked:
             volume = read_volume(path, modality=name)
             noted = () if volume.source is None else volume.source.repairs
             repairs += [Repair(f"{name}: {one.what}", id=one.id) for one in noted]
+            check_unit(volume, scheme_for(name))
             if grid is None:
                 grid, first = volume.geometry, name
             elif not volume.geometry.same_grid(grid):
@@ -60,7 +63,7 @@ def check_visit(entry: StudyEntry) -> Checked:
                 hint = "bring them onto one grid with medfuse register"
                 return Checked(entry, grid, problem=InputError(what, hint=hint, id="C9"))
         labels = None if entry.labels is None else _labels(entry.labels, grid)
-    except InputError as error:
+    except (InputError, UsageError) as error:
         return Checked(entry, grid, repairs=tuple(repairs), problem=error)
     return Checked(entry, grid, labels, tuple(repairs))
 

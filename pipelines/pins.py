@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medfuse import settings as settings_
-from medfuse.errors import InputError
 from medfuse.io.files import sha256, stored
 from medfuse.io.folders import files_below
 from medfuse.io.locators import locate
@@ -59,15 +58,9 @@ def _sum_of(entry: StudyEntry) -> str:
         digest.update(repr((name, given.modality and given.modality.name, options)).encode())
         path = Path(given.path)
         for file in files_below(path)[0] if path.is_dir() else [path]:
-            digest.update(_bytes_of(file).encode())
+            if file.is_file():  # a pipe or a device is no part of a scan
+                digest.update(sha256(file).encode())
     return digest.hexdigest()
-
-
-def _bytes_of(file: Path) -> str:
-    try:
-        return sha256(file) if file.is_file() else ""  # a pipe or a device is no part of a scan
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=file, id="N44") from None
 
 
 def differences(path: Path, pins: dict[str, Any]) -> str:

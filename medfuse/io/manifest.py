@@ -11,7 +11,6 @@ import difflib
 import os
 import re
 import warnings
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from medfuse.errors import InputError, Repair
 from medfuse.io import files
 from medfuse.io.locators import locate
 from medfuse.io.passed_over import passed_over
+from medfuse.io.shared import refuse_shared
 from medfuse.io.studies import sorted_files
 from medfuse.io.tables import Row, read_table
 from medfuse.io.volumes import stem
@@ -51,9 +51,9 @@ def read_manifest(path: str | os.PathLike[str], *, allow_outside: bool = False) 
 
     Every path of the result is absolute. Raises ``InputError``: a column that is none (C3), a
     listed file that is missing (C4: all of them at once), a visit listed twice (C5), one patient
-    or the same scan on both sides of a split (C6), a path outside the manifest's folder unless
-    ``allow_outside`` (C10), no visit at all. Warns where a folder is no proper BIDS, and names what
-    was passed over in it (C13).
+    on both sides of a split, one scan as two or one file as the labels of two patients (C6), a
+    path outside the manifest's folder unless ``allow_outside`` (C10), no visit at all. Warns where
+    a folder is no proper BIDS, and names what was passed over in it (C13).
 
     >>> cohort = read_manifest("heads/")  # doctest: +SKIP
     >>> len(cohort.studies), cohort.modalities  # doctest: +SKIP
@@ -67,7 +67,7 @@ def read_manifest(path: str | os.PathLike[str], *, allow_outside: bool = False) 
     except InputError as error:
         error.where = path
         raise
-    _refuse_shared_scans(cohort, path)
+    refuse_shared(cohort, path)
     return cohort
 
 
@@ -237,32 +237,3 @@ def _warn_of_bids(root: Path, entries: Iterable[StudyEntry]) -> None:
 def _is_entity(part: str) -> bool:
     key, mark, value = part.partition("-")
     return bool(mark) and key in _ENTITIES and re.fullmatch(r"[A-Za-z0-9+]+", value) is not None
-
-
-def _refuse_shared_scans(cohort: Cohort, path: object) -> None:
-    """Refuse the same bytes under two patients: one of them would be learned and tested on.
-
-    Only files of one size can be the same, so few are read.
-    """
-    sized: dict[int, list[tuple[str, str, Path]]] = defaultdict(list)
-    for entry in cohort.studies:
-        for name, text in entry.volumes.items():
-            file = Path(locate(text).path)
-            if file.is_file():
-                sized[file.stat().st_size].append((entry.subject, name, file))
-    for group in sized.values():
-        if len({subject for subject, _, _ in group}) > 1:
-            _refuse_equal(group, path)
-
-
-def _refuse_equal(group: list[tuple[str, str, Path]], path: object) -> None:
-    seen: dict[str, tuple[str, str]] = {}
-    for subject, name, file in group:
-        first = seen.setdefault(files.sha256(file), (subject, name))
-        if first[0] != subject:
-            raise InputError(
-                f"subjects {first[0]!r} and {subject!r} share one {name} scan, byte for byte",
-                where=path,
-                hint="list each scan under its own patient",
-                id="C6",
-            )

@@ -66,5 +66,6 @@ def check(
             one.problem.where = one.problem.where or one.entry.id
             terminal.error(one.problem)
     bad = sum(one.problem is not None for one in checked)
-    terminal.say("fit to learn from" if not bad else f"{bad} visits are not fit to learn from")
+    fit = "fit to learn from" + (", without what the warnings name" if warned else "")
+    terminal.say(f"{bad} visits are not fit to learn from" if bad else fit)
     return 3 if bad else 0

@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from medfuse.io.manifest import read_manifest
 from pipelines.dataset import check_cohort, check_visit, describe
 from tests.medfuse.training import toy
 
@@ -47,7 +48,16 @@ def spoil(folder: Path, what: str) -> None:
 def test_what_is_wrong_is_found_and_named(tmp_path: Path, what: str, id: str) -> None:
     toy.write(tmp_path, 1)
     spoil(tmp_path / "sub-1", what)
-    (entry,) = toy.read_manifest(tmp_path).studies
+    (entry,) = read_manifest(tmp_path).studies
     found = check_visit(entry).problem
     assert found is not None
     assert found.id == id
+
+
+def test_a_pet_of_unknown_unit_is_a_problem(tmp_path: Path) -> None:
+    toy.write(tmp_path, 1)
+    (tmp_path / "sub-1" / "CT.nii").rename(tmp_path / "sub-1" / "PET.nii")
+    (entry,) = read_manifest(tmp_path).studies
+    found = check_visit(entry).problem
+    assert found is not None
+    assert "PET is in unknown" in found.what

@@ -41,3 +41,12 @@ def test_a_manifest_that_is_none_is_refused(tmp_path: Path, medfuse: Run) -> Non
     assert "error[C10]" in said.err[0]
     said = medfuse("dataset", "check", path, "--allow-outside")
     assert "error[C4]" in said.err[0]
+
+
+def test_patients_that_are_passed_over_are_said(tmp_path: Path, medfuse: Run) -> None:
+    root = toy.write(tmp_path / "heads", 2)
+    (root / "sub-3").mkdir()
+    said = medfuse("dataset", "check", root)
+    assert (said.code, len(said.err)) == (0, 1)
+    assert "sub-3 (no scan in it)" in said.err[0]
+    assert said.out.splitlines()[-1] == "fit to learn from, without what the warnings name"
