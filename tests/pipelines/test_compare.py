@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,9 @@ def contest(cohort: Cohort, *, minutes: float = 0.02, folds: int = 2) -> Contest
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
-    return toy.cohort(tmp_path_factory.mktemp("heads") / "heads", 4)
+    """Four heads whose label maps are named with an option of reading."""
+    heads = toy.cohort(tmp_path_factory.mktemp("heads") / "heads", 4)
+    return Cohort(tuple(replace(one, labels=f"{one.labels}:xform=sform") for one in heads.studies))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +72,7 @@ def test_the_dice_is_that_of_the_label_maps_on_disk(made: tuple[Path, Compared])
         [(scans, level) for scans in ("all", "one-missing") for level in LEVELS], 8
     )
     for one in found.whole.scored:
-        truth = read_labels(one.paired.truth).array
+        truth = one.paired.read_truth().array
         claimed = read_labels(one.paired.prediction).array
         for target in toy.TARGETS:
             told = one.scores.labels[target.name].dice

@@ -49,7 +49,7 @@ def test_too_few_cases_to_judge_are_refused_before_a_training() -> None:
 @pytest.mark.parametrize("name", ["../../evil", "/evil", "a/b", "a\\b", ".a", "a\nb", "S1"])
 def test_who_cannot_have_a_folder_is_refused_before_a_training(name: str) -> None:
     odd = StudyEntry(name, "", {"T1": "t1.nii"}, "l.nii")
-    with pytest.raises(UsageError, match="name cannot be that of a folder|two cases are called"):
+    with pytest.raises(UsageError, match=r"name cannot be that of a folder|two cases are called"):
         Contest.of(Cohort((*cohort().studies, odd)), levels=LEVELS, folds=2, minutes=1, seed=0)
 
 
