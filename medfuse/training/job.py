@@ -24,7 +24,7 @@ from medfuse.record import versions
 from medfuse.study import Cohort, Split, StudyEntry
 from medfuse.training.plan import Plan, make_plan, read_plan, write_plan
 from medfuse.training.settings import TrainSettings
-from medfuse.training.survey import Seen, coding_for, survey
+from medfuse.training.survey import Seen, coding_for, listed, survey
 
 PLAN, SPLITS, SETTINGS = "plan.toml", "splits.json", "settings.json"
 _FOLDS = 5
@@ -92,9 +92,10 @@ def prepare(
     """Settle a training: who is held out, the plan, what it needs; write both down.
 
     ``plan.toml`` and ``splits.json`` in ``out`` are taken as they are where they lie there
-    already. Raises ``InputError`` where there is nothing to learn from (C4, C7), ``UsageError``
-    where the recipe and what lies in ``out`` contradict each other, ``ResourceError`` where the
-    memory does not do.
+    already. Raises ``InputError`` where there is nothing to learn from (C4, C7, M11),
+    ``UsageError`` where the recipe and what lies in ``out`` contradict each other,
+    ``ResourceError`` where the memory does not do. Warns (``Repair``) of visits that are left out:
+    without a label map (C4), without a required scan (M11).
     """
     usable = [entry for entry in cohort.studies if entry.role != "test" and entry.labels]
     unlabelled = sum(1 for entry in cohort.studies if entry.role != "test" and not entry.labels)
@@ -104,6 +105,7 @@ def prepare(
         what = f"{unlabelled} visits without a label map were left out"
         warnings.warn(Repair(what, id="C4"), stacklevel=2)
     names = _names(cohort, settings)
+    usable = _complete(usable, _required(settings, out))
     split = _split(Cohort(tuple(usable)), settings, out, seed)
     seen = survey(usable, progress=progress)
     plan = _plan(seen, names, settings, out, gpu=machine.gpu)
@@ -159,6 +161,27 @@ def _names(cohort: Cohort, settings: TrainSettings) -> tuple[str, ...]:
     return settings.modalities or there
 
 
+def _required(settings: TrainSettings, out: Path) -> tuple[str, ...]:
+    """Return the scans that every visit must have: those of the plan, if one lies there."""
+    return read_plan(out / PLAN).required if (out / PLAN).is_file() else settings.required
+
+
+def _complete(entries: Sequence[StudyEntry], required: Sequence[str]) -> list[StudyEntry]:
+    """Return the visits that have all required scans; warn of the others, refuse if none has."""
+    kept = [entry for entry in entries if set(required) <= set(entry.volumes)]
+    lacking = [entry.id for entry in entries if entry not in kept]
+    if not kept:
+        raise InputError(
+            f"no visit with a label map has {' and '.join(required)}",
+            hint="name fewer scans as required",
+            id="M11",
+        )
+    if lacking:
+        what = f"{listed(lacking)}: left out without {' or '.join(required)}, which is required"
+        warnings.warn(Repair(what, id="M11"), stacklevel=3)
+    return kept
+
+
 def _split(cohort: Cohort, settings: TrainSettings, out: Path, seed: int) -> Split:
     """Return the split that lies in the folder, else the one drawn."""
     path = out / SPLITS
@@ -177,7 +200,7 @@ def _split(cohort: Cohort, settings: TrainSettings, out: Path, seed: int) -> Spl
     for id in (*split.train, *split.validate):
         if id not in known:
             raise UsageError(
-                f"names {id!r}, which the data do not have",
+                f"names {id!r}, which the data do not have, or not with all that is needed",
                 where=SPLITS,
                 hint="give the same data, or another folder",
             )

@@ -143,7 +143,7 @@ def coding_for(seen: Sequence[Seen], settings: TrainSettings) -> Coding:
     if not set(values) & set(present):
         raise InputError(
             "no label map holds any of the labels to learn",
-            hint=f"they hold {_listed(present)}; check labels in the recipe",
+            hint=f"they hold {listed(present) or 'only background'}; check labels in the recipe",
             id="C7",
         )
     if len(values) > MOST_VALUES:
@@ -151,6 +151,7 @@ def coding_for(seen: Sequence[Seen], settings: TrainSettings) -> Coding:
     return Coding(targets, values, settings.ignore, settings.others)
 
 
-def _listed(values: Sequence[int]) -> str:
+def listed(values: Sequence[object]) -> str:
+    """Return values on one line, the first twelve where there are more."""
     shown = ", ".join(map(str, values[:12]))
-    return (shown + ", ...") if len(values) > 12 else shown or "only background"
+    return (shown + ", ...") if len(values) > 12 else shown

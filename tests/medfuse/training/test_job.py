@@ -131,6 +131,24 @@ def test_a_label_of_one_side_alone_is_never_mirrored(tmp_path: Path) -> None:
         settle(cohort, tmp_path / "one", **alone)  # the recipe is still the same
 
 
+def test_M11_visits_without_a_required_scan_are_left_out_and_told(tmp_path: Path) -> None:
+    toy.write(tmp_path / "d", 4)
+    (tmp_path / "d" / "sub-2" / "CT.nii").unlink()
+    cohort = toy.read_manifest(tmp_path / "d")
+    assert {len(settle(cohort, tmp_path / "all").split.train)} == {2}
+    with pytest.warns(Repair, match=r"\[M11\] sub-2: left out without CT"):
+        made = settle(cohort, tmp_path / "o", required=("CT",))
+    assert sorted([*made.split.train, *made.split.validate]) == ["sub-1", "sub-3", "sub-4"]
+    for number in (1, 3, 4):
+        (tmp_path / "d" / f"sub-{number}" / "labels.nii").unlink()
+    with (
+        pytest.warns(Repair, match="3 visits without a label map"),
+        pytest.raises(InputError, match="no visit with a label map has CT") as caught,
+    ):
+        settle(toy.read_manifest(tmp_path / "d"), tmp_path / "p", required=("CT",))
+    assert caught.value.id == "M11"
+
+
 def test_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
     toy.write(tmp_path / "d", 1)
     (tmp_path / "d" / "sub-1" / "labels.nii").unlink()
