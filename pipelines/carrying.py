@@ -15,7 +15,7 @@ from medfuse.volume import LabelMap, Volume
 
 V = TypeVar("V", Volume, LabelMap)
 
-_LEAST_OVERLAP = 0.1
+LEAST_OVERLAP = 0.1
 _PER_AXIS = 24  # points that the overlap is counted on, along each axis of the grid
 _PER_AXIS_BENT = 96  # the same where a small grid must be met from a large one
 
@@ -61,7 +61,7 @@ def carry(what: V, onto: Geometry, transform: Transform) -> V:
     the result would be empty, and look like one.
     """
     shared = overlap(onto, what.geometry, transform)
-    if shared < _LEAST_OVERLAP:
+    if shared < LEAST_OVERLAP:
         raise QualityRefused(
             f"only {shared:.0%} of the smaller scan lies inside the other after the transform",
             hint="check the transforms, their order and --inverse",

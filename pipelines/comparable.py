@@ -10,7 +10,9 @@ import numpy as np
 from medfuse.errors import GeometryError, Repair, UsageError
 from medfuse.geometry import Geometry
 from medfuse.resampling import resample
+from medfuse.transform import IDENTITY
 from medfuse.volume import LabelMap
+from pipelines.carrying import LEAST_OVERLAP, overlap
 
 Regions = Mapping[str, tuple[int, ...]]
 
@@ -22,7 +24,8 @@ def onto_truth(
 
     A part of that very grid (a DICOM SEG without its empty slices) is put into place. Another grid
     is refused with ``GeometryError`` (C8), naming ``where``, unless it is to be carried over
-    ``anyway`` (nearest neighbour, with a ``Repair``).
+    ``anyway`` (nearest neighbour, with a ``Repair``); one that lies elsewhere in space is refused
+    all the same: nothing of it would arrive.
     """
     given, wanted = prediction.geometry, truth.geometry
     if given.same_grid(wanted):
@@ -39,8 +42,19 @@ def onto_truth(
             hint="is it the same patient? --resample carries it onto that grid",
             id="C8",
         )
-    warnings.warn(Repair("carried onto the grid of its truth (nearest)", id="C8"), stacklevel=2)
-    return resample(prediction, wanted)
+    shared = overlap(wanted, given, IDENTITY)
+    if shared < LEAST_OVERLAP:
+        raise GeometryError(
+            f"only {shared:.0%} of the smaller of it and its truth lies inside the other",
+            where=where,
+            hint="is it the same patient? bring it there with medfuse apply --label",
+            id="C8",
+        )
+    carried = resample(prediction, wanted)
+    lost = prediction.array.any() and not carried.array.any()
+    what = "carried onto the grid of its truth (nearest)" + ("; no label arrived" if lost else "")
+    warnings.warn(Repair(what, id="C8"), stacklevel=2)
+    return carried
 
 
 def _place_in(given: Geometry, wanted: Geometry) -> tuple[slice, ...] | None:

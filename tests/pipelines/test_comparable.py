@@ -58,6 +58,22 @@ def test_another_grid_is_carried_over_where_that_is_wished() -> None:
     np.testing.assert_array_equal(found.array, labels().array)
 
 
+def test_C8_what_lies_elsewhere_is_not_carried_over() -> None:
+    far = LabelMap(labels().array, GRID.moved(np.eye(4) + 900 * np.eye(4, k=3)))
+    with pytest.raises(GeometryError, match="only 0% of the smaller") as caught:
+        onto_truth(far, labels(), where="a", anyway=True)
+    assert caught.value.id == "C8"
+
+
+def test_labels_that_do_not_arrive_are_told() -> None:
+    """The prediction reaches 10 of 18 mm further, and its only label lies there."""
+    longer = GRID.moved(np.eye(4) + 10 * np.eye(4, k=3))
+    array = np.zeros(longer.shape, np.uint16)
+    array[-1, -1, -1] = 1
+    with pytest.warns(Repair, match="no label arrived"):
+        onto_truth(LabelMap(array, longer), labels(), where="a", anyway=True)
+
+
 NAMED = {"whole": (1, 4), "core": (4,), "label 7": (7,)}
 
 
