@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 
 from medfuse import settings as settings_
-from medfuse.errors import InputError, Repair, ResourceError, UsageError
+from medfuse.errors import Repair, ResourceError, UsageError
 from medfuse.fusion.sides import one_sided
 from medfuse.io import files
 from medfuse.io.memory import free_memory
@@ -24,10 +24,10 @@ from medfuse.record import versions
 from medfuse.study import Cohort, Split, StudyEntry
 from medfuse.training.plan import Plan, make_plan, read_plan, write_plan
 from medfuse.training.settings import TrainSettings
-from medfuse.training.survey import Seen, coding_for, listed, survey
+from medfuse.training.survey import Seen, coding_for, survey
+from medfuse.training.visits import settled_split, usable_visits, write_split
 
-PLAN, SPLITS, SETTINGS = "plan.toml", "splits.json", "settings.json"
-_FOLDS = 5
+PLAN, SETTINGS = "plan.toml", "settings.json"
 # what MONAI's networks keep for a step, measured, beside ours at full resolution
 _BESIDE_OURS = {"monai:DynUNet": 1.5, "monai:SegResNet": 1.75, "monai:SwinUNETR": 4.0}
 _MAY_CHANGE = {"epochs", "minutes", "patience", "data", "licence", "precision"}  # on a resume
@@ -97,16 +97,9 @@ def prepare(
     ``ResourceError`` where the memory does not do. Warns (``Repair``) of visits that are left out:
     without a label map (C4), without a required scan (M11).
     """
-    usable = [entry for entry in cohort.studies if entry.role != "test" and entry.labels]
-    unlabelled = sum(1 for entry in cohort.studies if entry.role != "test" and not entry.labels)
-    if not usable:
-        raise InputError("no visit has a label map", hint="list them in the column label", id="C4")
-    if unlabelled:
-        what = f"{unlabelled} visits without a label map were left out"
-        warnings.warn(Repair(what, id="C4"), stacklevel=2)
     names = _names(cohort, settings)
-    usable = _complete(usable, _required(settings, out))
-    split = _split(Cohort(tuple(usable)), settings, out, seed)
+    usable, unlabelled = usable_visits(cohort, _required(settings, out))
+    split = settled_split(Cohort(usable), settings, out, seed)
     seen = survey(usable, progress=progress)
     plan = _plan(seen, names, settings, out, gpu=machine.gpu)
     for entry, one in zip(usable, seen, strict=True):
@@ -120,7 +113,7 @@ def prepare(
     if machine.rank == 0:
         _write_settings(settings, out, seed)
         write_plan(plan, out / PLAN)
-        _write_split(split, out / SPLITS)
+        write_split(split, out)
     settings = _unmirrored(plan, settings)
     return Job(plan, settings, split, learned, watched, unlabelled, memory, disk)
 
@@ -166,61 +159,6 @@ def _required(settings: TrainSettings, out: Path) -> tuple[str, ...]:
     return read_plan(out / PLAN).required if (out / PLAN).is_file() else settings.required
 
 
-def _complete(entries: Sequence[StudyEntry], required: Sequence[str]) -> list[StudyEntry]:
-    """Return the visits that have all required scans; warn of the others, refuse if none has."""
-    kept = [entry for entry in entries if set(required) <= set(entry.volumes)]
-    lacking = [entry.id for entry in entries if entry not in kept]
-    if not kept:
-        raise InputError(
-            f"no visit with a label map has {' and '.join(required)}",
-            hint="name fewer scans as required",
-            id="M11",
-        )
-    if lacking:
-        what = f"{listed(lacking)}: left out without {' or '.join(required)}, which is required"
-        warnings.warn(Repair(what, id="M11"), stacklevel=3)
-    return kept
-
-
-def _split(cohort: Cohort, settings: TrainSettings, out: Path, seed: int) -> Split:
-    """Return the split that lies in the folder, else the one drawn."""
-    path = out / SPLITS
-    if not path.is_file():
-        patients = {entry.subject for entry in cohort.studies if entry.role == ""}
-        drawn = cohort.split(seed, settings.folds or max(1, min(_FOLDS, len(patients))))
-        if settings.fold >= len(drawn):
-            raise _no_such_fold(cohort, settings.fold, len(drawn))
-        return drawn[settings.fold]
-    try:
-        kept = json.loads(files.stored(path).decode("utf-8"))
-        split = Split(tuple(kept["train"]), tuple(kept["validate"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"is no split ({type(error).__name__})", where=path) from None
-    known = {entry.id: entry.subject for entry in cohort.studies}
-    for id in (*split.train, *split.validate):
-        if id not in known:
-            raise UsageError(
-                f"names {id!r}, which the data do not have, or not with all that is needed",
-                where=SPLITS,
-                hint="give the same data, or another folder",
-            )
-    both = {known[id] for id in split.train} & {known[id] for id in split.validate}
-    if both:
-        raise InputError(
-            f"subject {min(both)!r} is learned from and held out", where=SPLITS, id="C6"
-        )
-    return split
-
-
-def _no_such_fold(cohort: Cohort, fold: int, folds: int) -> UsageError:
-    if any(entry.role == "validate" for entry in cohort.studies):
-        return UsageError(
-            f"fold {fold} is none: the manifest says who is held out",
-            hint="leave fold out, or empty the manifest's column split",
-        )
-    return UsageError(f"fold {fold} is none of {folds}: count from 0")
-
-
 def _plan(
     seen: Sequence[Seen], names: Sequence[str], settings: TrainSettings, out: Path, *, gpu: bool
 ) -> Plan:
@@ -244,11 +182,6 @@ def _unmirrored(plan: Plan, settings: TrainSettings) -> TrainSettings:
     )
     warnings.warn(Repair(what, id="sides"), stacklevel=3)
     return replace(settings, augment=replace(settings.augment, mirror=False))
-
-
-def _write_split(split: Split, path: Path) -> None:
-    document = {"train": list(split.train), "validate": list(split.validate)}
-    files.write_text(path, json.dumps(document, indent=2) + "\n")
 
 
 def _write_settings(settings: TrainSettings, out: Path, seed: int) -> None:

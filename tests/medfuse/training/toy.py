@@ -11,6 +11,7 @@ from medfuse.fusion.settings import FusionSettings
 from medfuse.intensity import scheme_for
 from medfuse.io.manifest import read_manifest
 from medfuse.study import Cohort
+from medfuse.training.job import Job, Machine, prepare
 from medfuse.training.plan import ModalityPlan, Plan
 from medfuse.training.settings import AugmentSettings, Target, TrainSettings
 
@@ -69,6 +70,13 @@ def settings(**changes: object) -> TrainSettings:
         "folds": 2,
     }
     return TrainSettings(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def settle(cohort: Cohort, out: Path, *, seed: int = 0, **changes: object) -> Job:
+    """Return the prepared training of a cohort, its folder made."""
+    out.mkdir(exist_ok=True)
+    machine = Machine(device="cpu")
+    return prepare(cohort, settings(**changes), out, seed=seed, machine=machine)
 
 
 def plan(**changes: object) -> Plan:
