@@ -96,7 +96,7 @@ def _cases(place: str, role: Role | None, allow_outside: bool) -> list[Case]:
 def _listed(path: Path, role: Role | None, allow_outside: bool) -> list[Case]:
     return [
         Case(entry.id, entry.volumes, labels=locate(entry.labels).path if entry.labels else "")
-        for entry in read_manifest(path, allow_outside=allow_outside).studies
+        for entry in read_manifest(path, allow_outside=allow_outside, learned=False).studies
         if role is None or entry.role == role
     ]
 

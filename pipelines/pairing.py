@@ -154,7 +154,7 @@ def _truths(labels: str | os.PathLike[str], allow_outside: bool) -> dict[str, li
     else:
         maps = [
             _Map(Path(e.labels), (("", e.id),), tuple(map(Path, e.volumes.values())))
-            for e in read_manifest(given, allow_outside=allow_outside).studies
+            for e in read_manifest(given, allow_outside=allow_outside, learned=False).studies
             if e.labels is not None
         ]
     if not maps:

@@ -46,14 +46,17 @@ _ENTITIES = frozenset(
 )
 
 
-def read_manifest(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Cohort:
+def read_manifest(
+    path: str | os.PathLike[str], *, allow_outside: bool = False, learned: bool = True
+) -> Cohort:
     """Read which visits there are: a CSV file, a BIDS folder, or a folder of patients' folders.
 
     Every path of the result is absolute. Raises ``InputError``: a column that is none (C3), a
     listed file that is missing (C4: all of them at once), a visit listed twice (C5), one patient
     on both sides of a split, one scan as two or one file as the labels of two patients (C6), a
     path outside the manifest's folder unless ``allow_outside`` (C10), no visit at all. Warns where
-    a folder is no proper BIDS, and names what was passed over in it (C13).
+    a folder is no proper BIDS, and names what was passed over in it (C13). What is not to be
+    ``learned`` from may share bytes.
 
     >>> cohort = read_manifest("heads/")  # doctest: +SKIP
     >>> len(cohort.studies), cohort.modalities  # doctest: +SKIP
@@ -67,7 +70,8 @@ def read_manifest(path: str | os.PathLike[str], *, allow_outside: bool = False) 
     except InputError as error:
         error.where = path
         raise
-    refuse_shared(cohort, path)
+    if learned:
+        refuse_shared(cohort, path)
     return cohort
 
 

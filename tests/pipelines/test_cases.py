@@ -41,6 +41,13 @@ def test_a_manifest_lists_cases_for_each_purpose(tmp_path: Path) -> None:
     assert [case.id for case in list_cases([str(table)], role="test")] == ["1E5"]
 
 
+def test_patients_who_share_a_scan_are_cases_all_the_same(tmp_path: Path) -> None:
+    """That rule is for what is learned from: here each is answered for itself."""
+    first = write_case(tmp_path / "all" / "sub-1", ("T1",))
+    shutil.copytree(first, tmp_path / "all" / "sub-2")
+    assert [case.id for case in list_cases([str(tmp_path / "all")])] == ["sub-1", "sub-2"]
+
+
 def test_two_cases_of_one_name_are_refused(tmp_path: Path) -> None:
     places = [str(write_case(tmp_path / side / "sub-001")) for side in ("a", "b")]
     with pytest.raises(UsageError, match="two cases"):

@@ -99,6 +99,14 @@ def test_a_manifest_may_be_the_truth(tmp_path: Path) -> None:
     assert (one.case, one.truth) == ("7_2", tmp_path / "x" / "labels.nii.gz")
 
 
+def test_listed_truths_may_share_a_scan(tmp_path: Path) -> None:
+    write_case(tmp_path / "x", ("T1",))
+    rows = "".join(f"{name},x/T1.nii.gz,x/labels.nii.gz\n" for name in "ab")
+    (tmp_path / "all.csv").write_text(f"subject,T1,label\n{rows}")
+    touch(tmp_path / "seg" / "a" / "labels.nii.gz")
+    assert [one.case for one in pair(tmp_path / "seg", tmp_path / "all.csv").pairs] == ["a"]
+
+
 def test_slices_of_a_series_are_no_label_maps(tmp_path: Path) -> None:
     dicom_maker.series(tmp_path / "seg" / "a" / "ct", count=3)
     square = np.zeros((16, 14), np.uint8)
