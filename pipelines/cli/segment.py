@@ -103,9 +103,12 @@ def command(  # noqa: PLR0913 - the options of the command
     from medfuse import settings as settings_
     from pipelines.apart import check_segmentation
     from pipelines.cases import HEADER, list_cases
+    from pipelines.cli import terminal
     from pipelines.segment import Models, SegmentSettings, choices
 
-    cases = list_cases(studies, role=split, allow_outside=allow_outside)
+    with terminal.repairs() as found:
+        cases = list_cases(studies, role=split, allow_outside=allow_outside)
+    terminal.tell(", ".join(studies), found)  # who was passed over, among others
     between = None if transforms in (None, HEADER) else transforms
     check_segmentation(Path(out), studies, cases, between)
     values = {

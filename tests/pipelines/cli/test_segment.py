@@ -48,6 +48,17 @@ def test_many_cases_with_one_model(
     assert sorted(path.name for path in out.iterdir()) == ["sub-1", "sub-2", "volumes.csv"]
 
 
+def test_who_is_passed_over_in_a_folder_is_named(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("sub-1", "sub-2", "patient7"):
+        write_case(tmp_path / "heads" / name)
+    assert typed("segment", tmp_path / "heads", "--model", model, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert said.count("warning[C13]") == 1
+    assert "patient7" in said
+
+
 def test_json_is_all_that_is_printed(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
