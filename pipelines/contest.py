@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from medfuse.errors import ModelError, Repair, UsageError
@@ -98,7 +98,8 @@ class Compared:
     """All scores with all scans (``whole``) and with one missing, the verdict, and the steps.
 
     ``steps`` counts what each level could do in its time, mean over folds; ``repairs`` what was
-    mended or left out while held-out visits were segmented, with the level and the visit.
+    mended or left out while held-out visits were segmented, with the level and the visit, or of the
+    data.
     """
 
     whole: Evaluation
@@ -107,6 +108,10 @@ class Compared:
     steps: Mapping[str, float]
     contest: Contest
     repairs: tuple[tuple[str, Repair], ...] = ()
+
+    def with_data(self, repairs: Iterable[Repair]) -> Compared:
+        """Return the same with what was mended or left out of the data before anything else."""
+        return replace(self, repairs=(*(("data", one) for one in repairs), *self.repairs))
 
     def document(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""

@@ -84,15 +84,17 @@ def command(  # noqa: PLR0913 - the options of the command
     settings = read_recipe(recipe) if recipe else TrainSettings()
     chosen = tuple(name.strip() for name in levels.split(",") if name.strip())
     machine = Machine(device=device, threads=threads)
-    with output_folder(out, announce=worker.announce) as folder, terminal.repairs() as warned:
-        cohort = cohort_of(settings, dataset, allow_outside=allow_outside)
+    with output_folder(out, announce=worker.announce) as folder:
+        with terminal.repairs() as warned:
+            cohort = cohort_of(settings, dataset, allow_outside=allow_outside)
+        terminal.tell("data", warned)  # now, not after the minutes
         contest = Contest.of(cohort, levels=chosen, folds=folds, minutes=minutes, seed=seed)
-        with terminal.listener(quiet=json) as progress:
+        with terminal.repairs() as met, terminal.listener(quiet=json) as progress:
             found = compare(
                 cohort, settings, contest, folder.folder, machine=machine, progress=progress
             )
-        write_comparison(found, settings, folder)
-    terminal.tell("data", warned)
+        terminal.tell("data", met)
+        write_comparison(found.with_data([*warned, *met]), settings, folder)
     _say(found, out, json=json)
 
 

@@ -24,14 +24,17 @@ def heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_table_and_a_verdict_are_said(heads: Path, medfuse: Run) -> None:
+    (heads / "heads" / "sub-5").mkdir()
     more = ("--minutes", "0.02", "--folds", "2", "--levels", "data,model")
     said = medfuse(*WORDS, *more)
-    assert (said.code, said.err) == (0, [])
+    assert (said.code, len(said.err)) == (0, 1)
+    assert "warning[C13]: data: passed over sub-5" in said.err[0]
     lines = said.out.splitlines()
     assert [line.split(":")[0] for line in lines[-5:-3]] == ["data", "model"]
     record = json.loads((heads / "contest" / "record.json").read_text())
     assert lines[-3] == record["verdict"]["sentence"]
     assert record["command"] == "compare-fusion"
+    assert [one["id"] for one in record["warnings"]] == ["C13"]
     assert (heads / "contest" / "page.html").is_file()
     assert not list((heads / "contest").glob(".*"))
 
