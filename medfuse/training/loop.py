@@ -253,7 +253,7 @@ def _trainer(settings: TrainSettings, keeper: Keeper, machine: Machine) -> pl.Tr
         devices=machine.processes,
         strategy="ddp_find_unused_parameters_true" if many else "auto",
         precision="bf16-mixed" if _bf16(settings, machine) else "32-true",
-        max_epochs=settings.epochs,
+        max_epochs=-1,  # the keeper ends it: a resumed run may have more behind it than is asked
         gradient_clip_val=_CLIP,
         callbacks=[keeper],
         logger=False,

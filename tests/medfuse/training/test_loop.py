@@ -102,6 +102,10 @@ def test_training_longer_after_the_end(cohort: Cohort, tmp_path: Path) -> None:
     assert read_history(tmp_path / "o")[0] == 2
     run(cohort, tmp_path / "o", resume=True, epochs=4)
     assert read_history(tmp_path / "o")[0] == 4
+    before = (tmp_path / "o" / "model.mfm").read_bytes()
+    run(cohort, tmp_path / "o", resume=True, epochs=3)  # more than that lies behind it
+    assert read_history(tmp_path / "o")[0] == 4
+    assert (tmp_path / "o" / "model.mfm").read_bytes() == before
 
 
 def test_a_training_is_not_written_over(cohort: Cohort, tmp_path: Path) -> None:
