@@ -24,6 +24,7 @@ from medfuse.training.survey import read_visit_labels
 from medfuse.volume import LabelMap, Volume
 
 _PLACES = 4000  # voxels of each label that a patch may be drawn around
+_LEAST_INSIDE = 0.1  # of what is labelled: a map with less of it in the scans is another visit's
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,8 @@ class Case:
 
     ``codes`` uint8 are those of ``survey.Coding``, on a grid that is ``finer`` by whole numbers
     along each axis: (D * f, H * g, W * h). ``places`` are voxels (N, 3) of each target that
-    occurs, for drawing patches; ``repairs`` what was repaired in the scans.
+    occurs, for drawing patches; ``repairs`` what was repaired in the scans; ``vanished`` the
+    targets (their places in the plan) of which the label map holds something, the codes nothing.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Case:
     places: tuple[np.ndarray, ...]
     finer: Triple = (1, 1, 1)
     repairs: tuple[Repair, ...] = ()
+    vanished: tuple[int, ...] = ()
 
     @property
     def shape(self) -> Triple:
@@ -66,8 +69,8 @@ def load_cases(
     """Read and prepare visits, in their order; ``threads`` of them are read at a time.
 
     Raises ``InputError`` naming the visit: scans of one visit on different grids (C9), labels on
-    another grid unless ``resample_labels`` (C8), a label value that nobody named (C7), none of
-    the plan's modalities.
+    another grid unless ``resample_labels``, and then where less than a tenth of what is labelled
+    lies inside the scans (C8), a label value that nobody named (C7), none of the plan's modalities.
     """
     cases = []
     with ThreadPoolExecutor(max_workers=threads) as pool, warnings.catch_warnings():
@@ -87,12 +90,12 @@ def load_case(entry: StudyEntry, plan: Plan, *, resample_labels: bool = False) -
     """Read one visit and carry it onto the plan's spacing; see ``load_cases`` for the errors."""
     volumes = read_scans(entry, plan.names)
     grid = one_grid(entry, volumes)
-    drawn = read_visit_labels(entry)
-    labels = _placed(entry, drawn, grid, resample_labels)
+    labels, carried = _placed(entry, read_visit_labels(entry), grid, resample_labels)
     onto = grid.upright().respace(plan.spacing)
-    codes = plan.coding.encode(labels, entry.labels)
+    drawn = plan.coding.encode(labels, entry.labels)
     fine = onto.respace(_divided(plan.spacing, plan.finer))
-    codes = resample(LabelMap(codes.astype(np.uint16), grid), fine).array.astype(np.uint8)
+    codes = resample(LabelMap(drawn.astype(np.uint16), grid), fine).array.astype(np.uint8)
+    vanished = _vanished(drawn, codes, plan)
     images = torch.zeros((len(plan.names), *onto.shape), dtype=torch.float16)
     present = torch.zeros(len(plan.names), dtype=torch.bool)
     for row, modality in enumerate(plan.modalities):
@@ -107,20 +110,35 @@ def load_case(entry: StudyEntry, plan: Plan, *, resample_labels: bool = False) -
         torch.from_numpy(codes),
         _places(codes, plan),
         plan.finer,
-        _repairs(volumes, carried=labels is not drawn),
+        (*_repairs(volumes), *carried, *_told_of(vanished, plan)),
+        vanished,
     )
 
 
-def _repairs(volumes: dict[str, Volume], *, carried: bool) -> tuple[Repair, ...]:
+def _repairs(volumes: dict[str, Volume]) -> list[Repair]:
     """Return what was repaired in the scans of a visit, each with the scan's name."""
     found: list[Repair] = []
     for name, volume in volumes.items():
         noted = () if volume.source is None else volume.source.repairs
         found += [Repair(f"{name}: {repair.what}", id=repair.id) for repair in noted]
-    if carried:
-        what = "the label map was carried onto the scans' grid (nearest neighbour)"
-        found.append(Repair(what, id="C8"))
-    return tuple(found)
+    return found
+
+
+def _vanished(before: np.ndarray, after: np.ndarray, plan: Plan) -> tuple[int, ...]:
+    """Return which targets of a visit are in the codes ``before``, but not in those ``after``."""
+    membership = plan.coding.membership()[:, -len(plan.labels) :]
+    known = len(membership)
+    there, left = (
+        membership[np.bincount(codes.ravel(), minlength=known)[:known] > 0].any(axis=0)
+        for codes in (before, after)
+    )
+    return tuple(np.flatnonzero(there & ~left).tolist())
+
+
+def _told_of(vanished: Sequence[int], plan: Plan) -> list[Repair]:
+    names = [plan.labels[number].name for number in vanished]
+    what = "is too small for the plan's spacing: nothing of it can be learned here"
+    return [Repair(f"label {name!r} {what}", id="C12") for name in names]
 
 
 def read_scans(entry: StudyEntry, names: Sequence[str]) -> dict[str, Volume]:
@@ -151,9 +169,12 @@ def one_grid(entry: StudyEntry, volumes: dict[str, Volume]) -> Geometry:
     return grid
 
 
-def _placed(entry: StudyEntry, labels: LabelMap, grid: Geometry, allowed: bool) -> LabelMap:
+def _placed(
+    entry: StudyEntry, labels: LabelMap, grid: Geometry, allowed: bool
+) -> tuple[LabelMap, list[Repair]]:
+    """Return the label map on the grid of the scans, and that it was carried there."""
     if labels.geometry.same_grid(grid):
-        return labels
+        return labels, []
     if not allowed:
         raise GeometryError(
             "the label map lies on another grid than the scans",
@@ -161,7 +182,28 @@ def _placed(entry: StudyEntry, labels: LabelMap, grid: Geometry, allowed: bool) 
             hint="draw it on one of them, or add --resample-labels",
             id="C8",
         )
-    return resample(labels, grid)
+    inside = _inside(labels, grid)
+    if inside < _LEAST_INSIDE:
+        raise GeometryError(
+            f"only {inside:.0%} of what is labelled lies inside the scans",
+            where=entry.id,
+            hint="check that the label map is that of this visit",
+            id="C8",
+        )
+    what = "the label map was carried onto the scans' grid (nearest neighbour)"
+    if inside < 1:
+        what += f"; {1 - inside:.0%} of what is labelled lies outside"
+    return resample(labels, grid), [Repair(what, id="C8")]
+
+
+def _inside(labels: LabelMap, grid: Geometry) -> float:
+    """Return the share of the labelled voxels, 0 to 1, whose centres lie inside ``grid``."""
+    voxels = np.argwhere(labels.array)
+    if not len(voxels):
+        return 1.0
+    there = grid.voxel(labels.geometry.world(voxels))
+    last = np.asarray(grid.shape) - 1
+    return float(((there >= -0.5) & (there <= last + 0.5)).all(axis=1).mean())
 
 
 def _places(codes: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:

@@ -215,8 +215,9 @@ class SegmentationTask(pl.LightningModule):
     def overlap(self, case: Case, shown: Tensor | None = None) -> Tensor:
         """Return the Dice of each label (K,) in one whole visit; 1 where both are empty.
 
-        0 where one is empty alone: the stated rule of all our scores (C12). ``shown`` (M,): which
-        of its scans are given, all without it.
+        0 where one is empty alone: the stated rule of all our scores (C12). A label that is too
+        small for the plan's spacing is not empty, and cannot be found. ``shown`` (M,): which of
+        its scans are given, all without it.
         """
         x = case.images[:, None].to(self.device, torch.float32)  # (M, 1, D, H, W)
         present = (case.present if shown is None else shown).to(self.device)
@@ -236,7 +237,10 @@ class SegmentationTask(pl.LightningModule):
         said, true = said * counted[0], true * counted[0]
         both = (said * true).sum((1, 2, 3)).double()
         sizes = (said.sum((1, 2, 3)) + true.sum((1, 2, 3))).double()
-        return torch.where(sizes > 0, 2 * both / sizes.clamp(min=1), 1.0).cpu()
+        there = (target[0] * counted[0])[-len(true) :].amax((1, 2, 3)) > 0
+        there[list(case.vanished)] = True
+        neither = torch.where(there, 0.0, 1.0).double()
+        return torch.where(sizes > 0, 2 * both / sizes.clamp(min=1), neither).cpu()
 
     def _windows(self) -> Windows:
         return Windows(self.plan.patch)

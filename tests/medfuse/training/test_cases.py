@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -114,6 +115,29 @@ def test_C8_labels_on_another_grid_are_refused_or_carried(tmp_path: Path) -> Non
     ]
     # 2 mm to the right (RAS x) are two voxels down the last axis, which runs to the left
     assert torch.equal(moved.codes[:, :, :-2], straight.codes[:, :, 2:])
+
+
+def test_C8_labels_that_miss_the_scans_are_refused_or_told(tmp_path: Path) -> None:
+    toy.write(tmp_path, 1)
+    (entry,) = toy.read_manifest(tmp_path).studies
+    _place(tmp_path / "sub-1" / "labels.nii", 900.0)
+    with pytest.raises(GeometryError, match="only 0% of what is labelled lies inside") as caught:
+        load_case(entry, toy.plan(), resample_labels=True)
+    assert caught.value.id == "C8"
+    _place(tmp_path / "sub-1" / "labels.nii", 10.0 - 900.0)  # one of two lesions is out of sight
+    (repair,) = load_case(entry, toy.plan(), resample_labels=True).repairs
+    assert re.search(r"; 5\d% of what is labelled lies outside$", repair.what)
+
+
+def test_C12_a_label_that_vanishes_at_the_spacing_is_told(tmp_path: Path) -> None:
+    (entry,) = toy.cohort(tmp_path, 1).studies
+    assert load_case(entry, toy.plan()).vanished == ()
+    coarse = load_case(entry, toy.plan(spacing=(100.0, 100.0, 100.0)))
+    assert coarse.vanished == (0, 1)
+    assert [(one.id, one.what[:19]) for one in coarse.repairs] == [
+        ("C12", "label 'left lesion'"),
+        ("C12", "label 'right lesion"),
+    ]
 
 
 def test_C7_a_label_that_nobody_named_is_refused(tmp_path: Path) -> None:

@@ -79,6 +79,18 @@ def test_C12_empty_labels_score_1_and_false_or_missed_ones_0(tmp_path: Path) -> 
     assert made.look().tolist() == [[0.0, 0.0, 1.0]] * 2
 
 
+def test_C12_a_label_too_small_for_the_spacing_is_missed_not_absent(tmp_path: Path) -> None:
+    plan = toy.plan(patch=(12, 12, 12))
+    made = task(tmp_path, plan, Knowing(empty=True))
+    empty = replace(made.watched[0], codes=torch.zeros_like(made.watched[0].codes))
+    assert made.overlap(empty).tolist() == [1.0, 1.0]
+    assert made.overlap(replace(empty, vanished=(1,))).tolist() == [1.0, 0.0]
+    speck = empty.codes.repeat(*[2] * 3) * 0  # labels are twice as fine, and one voxel of them
+    speck[9, 9, 9] = 2
+    fine = replace(empty, codes=speck, finer=(2, 2, 2))
+    assert made.overlap(fine).tolist() == [0.0, 1.0]
+
+
 def test_regions_that_overlap_are_scored_each_by_itself(tmp_path: Path) -> None:
     both = (Target("any", (3, 7)), Target("right", (3,)))
     plan = toy.plan(labels=both, patch=(12, 12, 12))
