@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from medfuse.errors import InputError, MedfuseError, Repair, UsageError
 from medfuse.geometry import Geometry
 from medfuse.intensity import check_unit, scheme_for
+from medfuse.io import files
+from medfuse.io.locators import locate
 from medfuse.io.volumes import read_labels, read_volume
 from medfuse.progress import Progress, silent
 from medfuse.study import Cohort, StudyEntry
@@ -85,6 +88,23 @@ def _labels(path: str, grid: Geometry | None) -> dict[int, float]:
     values, counts = np.unique(labels.array, return_counts=True)
     volume = labels.geometry.voxel_volume / 1000
     return {int(v): float(n * volume) for v, n in zip(values, counts, strict=True) if v}
+
+
+def same_labels(checked: Sequence[Checked]) -> list[Repair]:
+    """Return a warning (C6) for each patient whose drawn labels are another's, byte for byte.
+
+    That may be right, as of a structure that fills a template; more often a file was copied.
+    """
+    seen: dict[str, str] = {}
+    found = []
+    for one in checked:
+        file = Path(locate(one.entry.labels or "").path)
+        if one.labels and file.is_file():
+            first = seen.setdefault(files.sha256(file), one.entry.subject)
+            if first != one.entry.subject:
+                what = f"the label map is that of {first!r}, byte for byte"
+                found.append(Repair(f"{one.entry.id}: {what}", id="C6"))
+    return found
 
 
 def describe(cohort: Cohort, checked: Sequence[Checked]) -> list[str]:

@@ -50,7 +50,7 @@ def check(
     from pipelines.cli.threads import hold
 
     threads = hold(threads)
-    from pipelines.dataset import check_cohort, describe
+    from pipelines.dataset import check_cohort, describe, same_labels
 
     with terminal.repairs() as warned:
         cohort = read_manifest(data, allow_outside=allow_outside)
@@ -65,7 +65,9 @@ def check(
         if one.problem is not None:
             one.problem.where = one.problem.where or one.entry.id
             terminal.error(one.problem)
+    copied = same_labels(checked)
+    terminal.tell(data, copied)
     bad = sum(one.problem is not None for one in checked)
-    fit = "fit to learn from" + (", without what the warnings name" if warned else "")
+    fit = "fit to learn from" + (", without what the warnings name" if warned or copied else "")
     terminal.say(f"{bad} visits are not fit to learn from" if bad else fit)
     return 3 if bad else 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medfuse.io.manifest import read_manifest
-from pipelines.dataset import check_cohort, check_visit, describe
+from pipelines.dataset import check_cohort, check_visit, describe, same_labels
 from tests.medfuse.training import toy
 
 
@@ -61,3 +61,16 @@ def test_a_pet_of_unknown_unit_is_a_problem(tmp_path: Path) -> None:
     found = check_visit(entry).problem
     assert found is not None
     assert "PET is in unknown" in found.what
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_C6_labels_that_were_copied_from_another_patient_are_named(
+    tmp_path: Path, value: int
+) -> None:
+    toy.write(tmp_path, 2)
+    for number in (1, 2):
+        path = tmp_path / f"sub-{number}" / "labels.nii"
+        nib.save(nib.Nifti1Image(np.full(toy.SHAPE, value, np.int16), np.eye(4)), path)
+    found = same_labels(check_cohort(read_manifest(tmp_path)))
+    said = ["[C6] sub-2: the label map is that of 'sub-1', byte for byte"]
+    assert [str(one) for one in found] == (said if value else [])
