@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    from medfuse.study import Role
     from pipelines.cases import Case
     from pipelines.segment import Models, Segmented, SegmentSettings
     from pipelines.segment_case import Place
@@ -101,16 +102,10 @@ def command(  # noqa: PLR0913 - the options of the command
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = hold(threads or cores or 1)
     from medfuse import settings as settings_
-    from pipelines.apart import check_segmentation
-    from pipelines.cases import HEADER, list_cases
-    from pipelines.cli import terminal
     from pipelines.segment import Models, SegmentSettings, choices
 
-    with terminal.repairs() as found:
-        cases = list_cases(studies, role=split, allow_outside=allow_outside)
-    terminal.tell(", ".join(studies), found)  # who was passed over, among others
-    between = None if transforms in (None, HEADER) else transforms
-    check_segmentation(Path(out), studies, cases, between)
+    cases = _found(studies, split, allow_outside=allow_outside)
+    _check_apart(Path(out), studies, cases, transforms)
     values = {
         "onto": onto,
         "transforms": transforms,
@@ -125,6 +120,24 @@ def command(  # noqa: PLR0913 - the options of the command
     models = Models.load(model)
     choices(models.card, settings)  # refuses what the model does not know, before any work
     return _work(cases, models, Path(out), settings, overwrite=overwrite, json=json)
+
+
+def _found(studies: list[str], split: Role | None, *, allow_outside: bool) -> list[Case]:
+    from pipelines.cases import list_cases
+    from pipelines.cli import terminal
+
+    with terminal.repairs() as repairs:
+        cases = list_cases(studies, role=split, allow_outside=allow_outside)
+    terminal.tell(", ".join(studies), repairs)  # who was passed over, among others
+    return cases
+
+
+def _check_apart(out: Path, studies: list[str], cases: list[Case], transforms: str | None) -> None:
+    from pipelines.apart import check_segmentation
+    from pipelines.cases import HEADER
+
+    between = None if transforms in (None, HEADER) else transforms
+    check_segmentation(out, studies, cases, between)
 
 
 def _device(wish: str, threads: int) -> str:
