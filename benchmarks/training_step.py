@@ -1,7 +1,8 @@
 """CPU-seconds of one training step: our networks beside MONAI's DynUNet, in the same run.
 
-Four scans, four classes, 64^3, one case, one thread, fp32 and, where the CPU has it, bf16. Steps of all networks take turns, so that a
-slow minute of the machine hits all of them; the median over rounds and its spread are printed.
+Four scans, four classes, 64^3, one case, one thread, fp32 and, where the CPU has it, bf16. Steps
+of all networks take turns, so that a slow minute of the machine hits all of them; the median over
+rounds and its spread are printed.
 
     python benchmarks/training_step.py --rounds 5
     python benchmarks/training_step.py --side 96 --rounds 3
@@ -91,7 +92,8 @@ def main() -> None:
     print("| network | scans there | parameters, millions | CPU-s a step | spread | of DynUNet's |")
     print("|---|---|---|---|---|---|")
     for (name, present), found in seconds.items():
-        size = sum(weight.numel() for weight in made[name.removesuffix(", bf16")].parameters()) / 1e6
+        network = made[name.removesuffix(", bf16")]
+        size = sum(weight.numel() for weight in network.parameters()) / 1e6
         middle = statistics.median(found)
         print(f"| {name} | {present} of {_SCANS} | {size:.1f} | {middle:.2f} | "
               f"{min(found):.2f}–{max(found):.2f} | {middle / peer:.2f} |")  # fmt: skip

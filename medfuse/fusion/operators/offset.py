@@ -72,7 +72,7 @@ class Aligner(nn.Module):
 
     def _features(self, x: Tensor, present: Tensor) -> Tensor:
         """Return (B, M, C + F, D, H, W), zero where absent: only who is there is looked at."""
-        edges = F.instance_norm(slope(x).flatten(0, 1)).unflatten(0, present.shape)
+        edges = F.instance_norm(slope(x).flatten(0, 1)).reshape(x.shape)
         learned = x.new_zeros(*present.shape, _FEATURES, *x.shape[-3:])
         for number, encoder in enumerate(self.encoders):
             rows = present[:, number].nonzero()[:, 0]
