@@ -41,11 +41,13 @@ def write_phantom(
     for number in range(1, min(subjects, 3) + 1):
         folder = Path(out) / f"sub-{number:03}"
         (folder / "truth").mkdir(parents=True)
-        for name in SCANS:
+        for place, name in enumerate(SCANS):
             heads.write(folder, name)
-            if aligned:
-                seen = heads.appearance(name) * (1 + 0.01 * number)
-                nib.save(nib.Nifti1Image(seen, heads.affine()), folder / f"{name}.nii.gz")
+            if aligned:  # no scan is another's copy, and the PET says its unit
+                seen = heads.appearance(name) * (1 + 0.01 * number + 0.001 * place)
+                image = nib.Nifti1Image(seen, heads.affine())
+                image.header["descrip"] = "unit=SUVbw" if name == "PET" else ""
+                nib.save(image, folder / f"{name}.nii.gz")
             sitk.WriteTransform(sitk.AffineTransform(3), folder / "truth" / f"{name}.tfm")
         labels = (heads.appearance("T1") > 100).astype(np.uint8) * 8
         nib.save(nib.Nifti1Image(labels, heads.affine()), folder / "labels.nii.gz")
