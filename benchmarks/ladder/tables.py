@@ -44,9 +44,11 @@ def _shifted(rows: list[Row]) -> str:
     lines = []
     for name, mine in _named(rows):
         dices = " / ".join(_each(mine, f"dice_{reach}") for reach in reaches)
-        errors = [_each(mine, f"error_{reach}", 2) for reach in reaches]
-        wrong = " / ".join(errors) if f"error_{reaches[0]}" in mine[0] else "-"
-        lines.append([name, _seeds(mine), dices, f"{mine[0]['ceiling']:.2f}", wrong, *_costs(mine)])
+        wrong = " / ".join(  # who looks for no shift has no error
+            _each(mine, f"error_{reach}", 2) for reach in reaches if f"error_{reach}" in mine[0]
+        )
+        lines.append([name, _seeds(mine), dices, f"{mine[0]['ceiling']:.2f}", wrong or "-",
+                      *_costs(mine)])  # fmt: skip
     shifts = " / ".join(map(str, reaches))
     head = ["network", "seeds", f"Dice, shifts up to {shifts}", "ceiling", "error, voxels"]
     return table([*head, *_COSTS], lines) + f"\nB ignored: {ceilings.blind(4):.2f}.\n"

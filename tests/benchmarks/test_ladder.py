@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from itertools import combinations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ladder import ceilings, trials
+from ladder.tables import report
 from ladder.tasks import DAMAGES, Cases, Task, damaged, generate
+from ledger import Ledger
 
 CODES = Task("code-match", side=24, margin=2, lesions=4)
 SHIFTS = Task("code-match", side=24, reach=3, margin=3, lesions=4)
@@ -141,3 +144,15 @@ def test_the_check_names_a_foreign_scan_and_no_good_one() -> None:
 def test_the_search_finds_every_shift() -> None:
     cases = generate(SHIFTS, 8, seed=2, purpose="test")
     np.testing.assert_array_equal(trials.searched(cases.x, 3), cases.shifts[:, 1])
+
+
+def test_a_table_keeps_apart_who_looks_for_shifts_and_who_does_not(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ladder.jsonl")
+    run = {"part": "shift-match", "side": 32, "device": "cpu", "budget": 2.0, "seed": 0}
+    costs = {"ceiling": 1.0, "steps": 7, "seconds": 2.0, "parameters": 1000}
+    ledger.add({**run, "name": "data offset"}, dice_1=0.9, dice_3=0.8, error_1=0.1, error_3=0.2,
+               **costs)  # fmt: skip
+    ledger.add({**run, "name": "data concat"}, dice_1=0.4, dice_3=0.3, **costs)
+    lines = report(ledger).splitlines()
+    assert "| data offset | 0 | 0.900 / 0.800 | 1.00 | 0.10 / 0.20 | 7 | 2 | 1 k |" in lines
+    assert "| data concat | 0 | 0.400 / 0.300 | 1.00 | - | 7 | 2 | 1 k |" in lines
