@@ -23,8 +23,9 @@ from pipelines.contest import Contest
 if TYPE_CHECKING:
     from medfuse.training.settings import TrainSettings
 
-# what the contest itself settles for each training, or where the data lie: the bytes count
-_SETTLED = {"data", "minutes", "epochs", "steps", "patience", "folds", "fold"}
+# what the contest itself settles for each training, where the data lie (the bytes count), and
+# what is only written on a model
+_SETTLED = {"data", "minutes", "epochs", "steps", "patience", "folds", "fold", "licence"}
 _MOST = 4  # differences that a message names
 
 

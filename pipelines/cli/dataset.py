@@ -68,6 +68,6 @@ def check(
     copied = same_labels(checked)
     terminal.tell(data, copied)
     bad = sum(one.problem is not None for one in checked)
-    fit = "fit to learn from" + (", without what the warnings name" if warned or copied else "")
+    fit = "fit to learn from" + (" (see the warnings)" if warned or copied else "")
     terminal.say(f"{bad} visits are not fit to learn from" if bad else fit)
     return 3 if bad else 0

@@ -49,4 +49,4 @@ def test_patients_that_are_passed_over_are_said(tmp_path: Path, medfuse: Run) ->
     said = medfuse("dataset", "check", root)
     assert (said.code, len(said.err)) == (0, 1)
     assert "sub-3 (no scan in it)" in said.err[0]
-    assert said.out.splitlines()[-1] == "fit to learn from, without what the warnings name"
+    assert said.out.splitlines()[-1] == "fit to learn from (see the warnings)"
