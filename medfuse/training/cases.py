@@ -24,7 +24,7 @@ from medfuse.training.survey import read_visit_labels
 from medfuse.volume import LabelMap, Volume
 
 _PLACES = 4000  # voxels of each label that a patch may be drawn around
-_LEAST_INSIDE = 0.1  # of what is labelled: a map with less of it in the scans is another visit's
+_LEAST_SHARED = 0.1  # of the smaller field of view: a map that shares less is another visit's
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +69,9 @@ def load_cases(
     """Read and prepare visits, in their order; ``threads`` of them are read at a time.
 
     Raises ``InputError`` naming the visit: scans of one visit on different grids (C9), labels on
-    another grid unless ``resample_labels``, and then where less than a tenth of what is labelled
-    lies inside the scans (C8), a label value that nobody named (C7), none of the plan's modalities.
+    another grid unless ``resample_labels``, and then where nothing that is labelled reaches the
+    scans, or some lies outside and less than a tenth of the smaller field of view is shared (C8), a
+    label value that nobody named (C7), none of the plan's modalities.
     """
     cases = []
     with ThreadPoolExecutor(max_workers=threads) as pool, warnings.catch_warnings():
@@ -182,28 +183,54 @@ def _placed(
             hint="draw it on one of them, or add --resample-labels",
             id="C8",
         )
-    inside = _inside(labels, grid)
-    if inside < _LEAST_INSIDE:
-        raise GeometryError(
-            f"only {inside:.0%} of what is labelled lies inside the scans",
-            where=entry.id,
-            hint="check that the label map is that of this visit",
-            id="C8",
-        )
+    moved, inside = resample(labels, grid), _inside(labels, grid)
+    arrived = bool(moved.array.any())
+    _refuse_elsewhere(entry, inside, arrived, _shared(labels.geometry, grid))
     what = "the label map was carried onto the scans' grid (nearest neighbour)"
     if inside < 1:
         what += f"; {1 - inside:.0%} of what is labelled lies outside"
-    return resample(labels, grid), [Repair(what, id="C8")]
+    if not arrived and labels.array.any():
+        what += "; what is labelled is too small for that grid: nothing of it is left"
+    return moved, [Repair(what, id="C8")]
+
+
+def _refuse_elsewhere(entry: StudyEntry, inside: float, arrived: bool, shared: float) -> None:
+    """Raise ``GeometryError`` (C8) for a label map that can not be that of the scans.
+
+    A map may be much larger than the scans: most of what is labelled then lies outside.
+    """
+    if inside == 0 and not arrived:
+        what = "nothing of what is labelled lies inside the scans"
+    elif inside < 1 and shared < _LEAST_SHARED:
+        what = f"the label map shares only {shared:.0%} of the smaller field of view with the scans"
+    else:
+        return
+    hint = "check that the label map is that of this visit"
+    raise GeometryError(what, where=entry.id, hint=hint, id="C8")
 
 
 def _inside(labels: LabelMap, grid: Geometry) -> float:
     """Return the share of the labelled voxels, 0 to 1, whose centres lie inside ``grid``."""
-    voxels = np.argwhere(labels.array)
-    if not len(voxels):
-        return 1.0
-    there = grid.voxel(labels.geometry.world(voxels))
     last = np.asarray(grid.shape) - 1
-    return float(((there >= -0.5) & (there <= last + 0.5)).all(axis=1).mean())
+    count = inside = 0
+    for d, plane in enumerate(labels.array):  # places of a whole body at once would fill memory
+        voxels = np.insert(np.argwhere(plane), 0, d, axis=1)
+        there = grid.voxel(labels.geometry.world(voxels))
+        count += len(voxels)
+        inside += int(((there >= -0.5) & (there <= last + 0.5)).all(axis=1).sum())
+    return inside / count if count else 1.0
+
+
+def _shared(one: Geometry, other: Geometry) -> float:
+    """Return about which share of the smaller field of view the other has too, 0 to 1.
+
+    Of the boxes around them along the axes of the world.
+    """
+    ends = np.indices((2, 2, 2)).reshape(3, -1).T  # (8, 3)
+    faces = [grid.world(ends * np.asarray(grid.shape) - 0.5) for grid in (one, other)]
+    low, high = (np.array([end(box, axis=0) for box in faces]) for end in (np.min, np.max))
+    both = np.clip(high.min(axis=0) - low.max(axis=0), 0, None)
+    return float(np.prod(both) / np.prod(high - low, axis=1).min())
 
 
 def _places(codes: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:

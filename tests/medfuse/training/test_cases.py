@@ -121,12 +121,54 @@ def test_C8_labels_that_miss_the_scans_are_refused_or_told(tmp_path: Path) -> No
     toy.write(tmp_path, 1)
     (entry,) = toy.read_manifest(tmp_path).studies
     _place(tmp_path / "sub-1" / "labels.nii", 900.0)
-    with pytest.raises(GeometryError, match="only 0% of what is labelled lies inside") as caught:
+    with pytest.raises(GeometryError, match="nothing of what is labelled lies inside") as caught:
         load_case(entry, toy.plan(), resample_labels=True)
     assert caught.value.id == "C8"
     _place(tmp_path / "sub-1" / "labels.nii", 10.0 - 900.0)  # one of two lesions is out of sight
     (repair,) = load_case(entry, toy.plan(), resample_labels=True).repairs
     assert re.search(r"; 5\d% of what is labelled lies outside$", repair.what)
+
+
+def test_C8_labels_of_a_body_reach_beyond_a_small_scan(tmp_path: Path) -> None:
+    """Every voxel of the scans is labelled, and a 27th of what is labelled lies there."""
+    toy.write(tmp_path, 1)
+    path = tmp_path / "sub-1" / "labels.nii"
+    image = nib.load(path)
+    body = np.full([3 * n for n in image.shape], 3, dtype=np.uint8)
+    affine = image.affine.copy()
+    affine[:3, 3] = image.affine[:3, :3] @ (-np.asarray(image.shape)) + image.affine[:3, 3]
+    nib.save(nib.Nifti1Image(body, affine), path)
+    (entry,) = toy.read_manifest(tmp_path).studies
+    made = load_case(entry, toy.plan(), resample_labels=True)
+    assert (made.codes == 1).all()
+    (repair,) = made.repairs
+    assert re.search(r"; 9\d% of what is labelled lies outside$", repair.what)
+
+
+def test_C8_a_label_between_the_voxels_of_the_scans_is_told(tmp_path: Path) -> None:
+    toy.write(tmp_path, 1)
+    path = tmp_path / "sub-1" / "labels.nii"
+    image = nib.load(path)
+    fine = np.zeros([5 * n for n in image.shape], dtype=np.uint8)
+    fine[20, 20, 20] = 3  # the voxels of the scans have their centres at 2, 7, 12, ...
+    affine = image.affine @ np.diag([0.2, 0.2, 0.2, 1.0])
+    affine[:3, 3] -= 0.4 * image.affine[:3, :3].sum(axis=1)
+    nib.save(nib.Nifti1Image(fine, affine), path)
+    (entry,) = toy.read_manifest(tmp_path).studies
+    (repair,) = load_case(entry, toy.plan(), resample_labels=True).repairs
+    assert "too small for that grid: nothing of it is left" in repair.what
+
+
+def test_C8_a_corner_in_common_is_too_little(tmp_path: Path) -> None:
+    toy.write(tmp_path, 1)
+    path = tmp_path / "sub-1" / "labels.nii"
+    image = nib.load(path)
+    affine = image.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ (np.asarray(image.shape) - 5)
+    nib.save(nib.Nifti1Image(np.full(image.shape, 3, dtype=np.uint8), affine), path)
+    (entry,) = toy.read_manifest(tmp_path).studies
+    with pytest.raises(GeometryError, match="shares only 2% of the smaller field of view"):
+        load_case(entry, toy.plan(), resample_labels=True)
 
 
 def test_C12_a_label_that_vanishes_at_the_spacing_is_told(tmp_path: Path) -> None:
