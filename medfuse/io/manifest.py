@@ -17,6 +17,7 @@ from pathlib import Path
 from medfuse.errors import InputError, Repair
 from medfuse.io import files
 from medfuse.io.locators import locate
+from medfuse.io.own_results import is_segmented
 from medfuse.io.passed_over import passed_over
 from medfuse.io.shared import refuse_shared
 from medfuse.io.studies import sorted_files
@@ -155,6 +156,7 @@ def _of_folder(root: Path) -> list[StudyEntry]:
     subjects = [path for path in inner if path.name.startswith("sub-")]
     proper = bool(subjects)
     entries, bids, read = [], False, []
+    predicted: list[Path] = []
     for subject in subjects or inner:
         sessions = sorted(path for path in subject.glob("ses-*") if path.is_dir())
         for visit in sessions or [subject]:
@@ -163,10 +165,11 @@ def _of_folder(root: Path) -> list[StudyEntry]:
             if scans:
                 read.append(visit)
                 name = visit.name if sessions else ""
-                maps = maps or _derived(root, subject.name, name)
+                maps = _true(maps, predicted) or _derived(root, subject.name, name, predicted)
                 entries.append(_of_visit(subject.name, name, scans, maps, report))
     if bids:
         _warn_of_bids(root, entries)
+    _tell_of_predicted(root, predicted)
     _tell_of_rest(root, passed_over(root, read, marked=proper), alone=not entries)
     return entries
 
@@ -181,8 +184,23 @@ def _tell_of_rest(root: Path, rest: list[str], *, alone: bool) -> None:
         warnings.warn(Repair(f"{what}; {hint}", id="C13"), stacklevel=4)
 
 
-def _derived(root: Path, subject: str, visit: str) -> list[Path]:
-    """Return the label maps of a visit in BIDS' ``derivatives``."""
+def _true(maps: list[Path], predicted: list[Path]) -> list[Path]:
+    """Return the maps that ``medfuse segment`` did not make; the others go to ``predicted``."""
+    made = [path for path in maps if is_segmented(path.parent)]
+    predicted += made
+    return [path for path in maps if path not in made]
+
+
+def _tell_of_predicted(root: Path, predicted: list[Path]) -> None:
+    if predicted:
+        names = ", ".join(str(path.relative_to(root)) for path in predicted)
+        what = f"left out what medfuse segment found, which is no true label: {names}"
+        hint = "list in a CSV manifest what counts"
+        warnings.warn(Repair(f"{what}; {hint}", id="C13"), stacklevel=4)
+
+
+def _derived(root: Path, subject: str, visit: str, predicted: list[Path]) -> list[Path]:
+    """Return the true label maps of a visit in BIDS' ``derivatives``."""
     found = []
     for pipeline in sorted((root / "derivatives").glob("*")):
         folder = pipeline / subject / visit if visit else pipeline / subject
@@ -190,7 +208,7 @@ def _derived(root: Path, subject: str, visit: str) -> list[Path]:
             scans, maps, _ = sorted_files(folder)
             # BIDS calls a discrete segmentation so, which is no word for a scan
             found += maps + [path for path in scans if stem(path).endswith("dseg")]
-    return found
+    return _true(found, predicted)
 
 
 def _of_visit(

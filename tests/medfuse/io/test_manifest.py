@@ -194,6 +194,34 @@ def test_C13_a_scan_of_no_known_kind_is_left_out(tmp_path: Path) -> None:
     assert "left out sub-02_UNIT1.nii.gz" in said
 
 
+def test_C13_what_medfuse_segmented_is_no_truth(tmp_path: Path) -> None:
+    own = tmp_path / "derivatives" / "medfuse"
+    for name in ("sub-101", "sub-102"):
+        scan(tmp_path / name / "anat" / f"{name}_T1w.nii.gz")
+        scan(own / name / "labels.nii.gz")
+        (own / name / "record.json").write_text('{"command": "segment", "model": {}}')
+    manual = scan(tmp_path / "derivatives" / "manual" / "sub-101" / "sub-101_dseg.nii.gz")
+    (tmp_path / "dataset_description.json").write_text("{}")
+    with pytest.warns(Repair, match="medfuse segment found") as caught:
+        cohort = read_manifest(tmp_path)
+    assert [one.labels for one in cohort.studies] == [str(manual), None]
+    (said,) = caught
+    for name in ("sub-101", "sub-102"):
+        assert f"derivatives/medfuse/{name}/labels.nii.gz" in str(said.message)
+    (own / "sub-102" / "record.json").write_text('{"command": "another program"}')
+    with pytest.warns(Repair, match="sub-101"):
+        labels = read_manifest(tmp_path).studies[1].labels
+    assert labels == str(own / "sub-102" / "labels.nii.gz")
+
+
+def test_C13_a_prediction_beside_its_scans_is_no_truth(tmp_path: Path) -> None:
+    for name in ("T1", "labels"):
+        scan(tmp_path / "sub-1" / f"{name}.nii.gz")
+    (tmp_path / "sub-1" / "record.json").write_text('{"command": "segment", "model": {}}')
+    with pytest.warns(Repair, match="no true label"):
+        assert read_manifest(tmp_path).studies[0].labels is None
+
+
 def test_two_scans_of_one_modality_are_refused(tmp_path: Path) -> None:
     scan(bids(tmp_path) / "sub-02" / "anat" / "sub-02_run-2_FLAIR.nii.gz")
     error = refused(tmp_path)
