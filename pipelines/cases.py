@@ -60,16 +60,29 @@ def list_cases(
     cases = [case for place in places for case in _cases(place, role, allow_outside)]
     if not cases:
         raise InputError("there is no case to work on", where=places[0], id="C4")
-    seen: set[str] = set()
-    for case in cases:
-        if case.id.startswith(".") or not case.id.isprintable() or set(case.id) & set("/\\"):
-            raise UsageError("a case's name cannot be that of a folder", where=case.id)
-        if case.id.casefold() in seen:
-            raise UsageError(
-                f"two cases are called {case.id!r}", hint="run them apart, into two folders"
-            )
-        seen.add(case.id.casefold())
+    check_names([case.id for case in cases])
     return cases
+
+
+def check_names(ids: Iterable[str]) -> None:
+    """Raise ``UsageError`` where names of cases cannot be those of folders beside each other.
+
+    One that leads elsewhere, or cannot be told from another on a disk that ignores case.
+    """
+    seen: set[str] = set()
+    for name in ids:
+        if name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
+            raise UsageError(
+                "a case's name cannot be that of a folder",
+                where=name,
+                hint="use letters, digits, - and _ for subject and visit",
+            )
+        if name.casefold() in seen:
+            raise UsageError(
+                f"two cases are called {name!r}",
+                hint="run them apart, into two folders; names that differ in case alone are one",
+            )
+        seen.add(name.casefold())
 
 
 def _cases(place: str, role: Role | None, allow_outside: bool) -> list[Case]:

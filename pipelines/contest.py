@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from medfuse.errors import ModelError, Repair, UsageError
 from medfuse.study import Cohort, Split
+from pipelines.cases import check_names
 from pipelines.comparison import Verdict, check_enough
 from pipelines.evaluation import Evaluation
 
@@ -47,7 +48,7 @@ class Contest:
         if not all(split.validate for split in splits):
             raise UsageError("nobody is held out", hint="use at least 2 folds")
         held = [name for split in splits for name in split.validate]
-        _check_names(held)
+        check_names(held)
         check_enough(len(held))
         return cls(tuple(levels), splits, minutes / (len(levels) * len(splits)), seed)
 
@@ -74,23 +75,6 @@ class Contest:
         splits = [{"train": list(one.train), "validate": list(one.validate)} for one in self.splits]
         return {"levels": list(self.levels), "minutes_each": self.minutes, "seed": self.seed,
                 "splits": splits}  # fmt: skip
-
-
-def _check_names(held: Sequence[str]) -> None:
-    """Refuse names that cannot be told apart as folders, or would lead out of the results."""
-    seen: set[str] = set()
-    for name in held:
-        if name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
-            raise UsageError(
-                "a case's name cannot be that of a folder",
-                where=name,
-                hint="use letters, digits, - and _ for subject and visit",
-            )
-        if name.casefold() in seen:
-            raise UsageError(
-                f"two cases are called {name!r}", hint="names that differ in case alone are one"
-            )
-        seen.add(name.casefold())
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from medfuse.errors import GeometryError, InputError, Repair, UsageError
 from medfuse.io.files import sha256
 from medfuse.io.transforms import write_transform
 from medfuse.transform import Affine
-from pipelines.cases import list_cases, on_one_grid, read_case
+from pipelines.cases import check_names, list_cases, on_one_grid, read_case
 from tests.medfuse.io import dicom_maker
 from tests.pipelines.toy_model import NAMES, truth, write_case
 
@@ -52,6 +52,23 @@ def test_two_cases_of_one_name_are_refused(tmp_path: Path) -> None:
     places = [str(write_case(tmp_path / side / "sub-001")) for side in ("a", "b")]
     with pytest.raises(UsageError, match="two cases"):
         list_cases(places)
+
+
+@pytest.mark.parametrize(
+    ("names", "what", "hint"),
+    [
+        (("a", "../b"), "cannot be that of a folder", "letters, digits"),
+        (("a", ".b"), "cannot be that of a folder", "letters, digits"),
+        (("Ann", "ann"), "two cases are called 'ann'", "differ in case alone"),
+    ],
+)
+def test_names_that_cannot_be_folders_are_refused_with_a_way_out(
+    names: tuple[str, ...], what: str, hint: str
+) -> None:
+    check_names(("a", "b_1"))
+    with pytest.raises(UsageError, match=what) as caught:
+        check_names(names)
+    assert hint in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["missing", "T1.nii.gz"])
