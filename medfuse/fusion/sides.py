@@ -10,15 +10,21 @@ _OTHER = {**_WORDS, **{other: word for word, other in _WORDS.items()}}
 # a letter before a number is a vertebra (L4)
 _SIDE = re.compile(r"(?<![A-Za-z])(?:(left|lh|l(?!\d))|(right|rh|r(?!\d)))(?![A-Za-z])")
 _PARTS = re.compile(r"[A-Za-z]+|[^A-Za-z]+")
+# where Left or Right ends or begins at a capital: LeftLung, leftLung, LungLeft; not BrightSpot
+_CHANGE = re.compile(
+    r"(?<=[A-Za-z])(?=(?:Left|Right)(?![a-z]))"
+    r"|(?:(?<=Left)|(?<=Right)|(?<=(?<![A-Za-z])left)|(?<=(?<![A-Za-z])right))(?=[A-Z])"
+)
 
 
 def partners(names: Sequence[str]) -> tuple[int, ...]:
     """Return, for each name, the index of its mirror image: its own where it has no side.
 
-    A name has a side where one of its words is left, right, L, R, LH or RH (any case), and a
-    partner where the name with the other side is there too.
+    A name has a side where one of its words is left, right, L, R, LH or RH (any case), or begins
+    or ends so at a capital (``LeftLung``), and a partner where the name with the other side is
+    there too, written the same way.
     """
-    lowered = [name.lower() for name in names]
+    lowered = [_lowered(name) for name in names]
     found = []
     for number, name in enumerate(lowered):
         other = "".join(_OTHER.get(part, part) for part in _PARTS.findall(name))
@@ -33,8 +39,13 @@ def one_sided(names: Sequence[str]) -> tuple[str, ...]:
     """
     found = []
     for number, (name, other) in enumerate(zip(names, partners(names), strict=True)):
-        sides = _SIDE.findall(name.lower())
+        sides = _SIDE.findall(_lowered(name))
         lefts = sum(bool(left) for left, _ in sides)
         if other == number and sides and lefts in (0, len(sides)):
             found.append(name)
     return tuple(found)
+
+
+def _lowered(name: str) -> str:
+    """Return the name in lower case, with a mark that no name has where its capitals set words."""
+    return _CHANGE.sub("\0", name).lower()

@@ -23,3 +23,23 @@ def test_a_side_without_a_partner_is_told() -> None:
 def test_both_sides_at_once_and_a_vertebra_have_no_side() -> None:
     assert one_sided(["left and right ventricle", "L4", "lesion", "bright spot"]) == ()
     assert one_sided(["Left-Lung", "right-lung"]) == ()
+
+
+def test_left_and_right_before_or_after_a_capital_are_sides() -> None:
+    names = ["LeftHippocampus", "brainstem", "RightHippocampus", "MCALeft", "MCARight"]
+    assert partners(names) == (2, 1, 0, 4, 3)
+    assert partners(["leftLung2", "rightLung2", "a_LeftLobe", "a_RightLobe"]) == (1, 0, 3, 2)
+    assert one_sided(names) == ()
+    assert one_sided(["LeftBlob", "lungRight", "leftLung"]) == ("LeftBlob", "lungRight", "leftLung")
+
+
+def test_a_word_that_holds_left_or_right_is_no_side() -> None:
+    names = ["Bright", "cleft", "copyright", "BrightSpot", "cleftLip", "Leftover", "Rightful"]
+    assert partners([*names, "Bleft", "cright", "copyleft"]) == tuple(range(10))
+    assert one_sided([*names, "LeftAndRightVentricle"]) == ()
+
+
+def test_names_written_in_two_ways_are_no_pair() -> None:
+    names = ["LeftLung", "rightlung", "Right Lung"]
+    assert partners(names) == (0, 1, 2)
+    assert one_sided(names) == ("LeftLung", "Right Lung")
