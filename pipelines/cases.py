@@ -7,17 +7,18 @@ on one grid, unless transforms are given that bring them there.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medfuse.errors import GeometryError, InputError, UsageError
+from medfuse.errors import GeometryError, InputError, Repair, UsageError
 from medfuse.geometry import Geometry
 from medfuse.io import files
 from medfuse.io.locators import locate
 from medfuse.io.manifest import SCANS, read_manifest
-from medfuse.io.studies import holds_dicom, read_study, sorted_files
+from medfuse.io.studies import holds_dicom, series_in, sorted_files, visit_folder
 from medfuse.io.transforms import read_transform
 from medfuse.io.volumes import read_volume, stem
 from medfuse.modality import modality_from_name
@@ -33,8 +34,9 @@ _RECORD = "record.json"
 
 @dataclass(frozen=True)
 class Case:
-    """One visit: its ``id``, and its scans by modality, or the ``folder`` that tells them.
+    """One visit: its ``id``, and its scans by modality, those a manifest or names in a folder tell.
 
+    ``folder`` is where they were found, if no manifest lists them: DICOM may lie there too.
     ``labels`` is the true label map that a manifest lists, if there is one.
     """
 
@@ -102,8 +104,7 @@ def _cases(place: str, role: Role | None, allow_outside: bool) -> list[Case]:
     scans = sorted_files(path)[0]
     if len(subjects) > 1 or (not scans and any(sorted_files(entry)[0] for entry in inner)):
         return _listed(path, role, allow_outside)
-    # a series among files: only reading tells of which modality it is
-    return [Case(path.name, {} if holds_dicom(path) else _by_modality(scans), place)]
+    return [Case(path.name, {name: str(found[0]) for name, found in _named(scans).items()}, place)]
 
 
 def _listed(path: Path, role: Role | None, allow_outside: bool) -> list[Case]:
@@ -114,51 +115,77 @@ def _listed(path: Path, role: Role | None, allow_outside: bool) -> list[Case]:
     ]
 
 
-def _by_modality(scans: Iterable[Path]) -> dict[str, str]:
-    """Return the scans that can be told apart by their names; none where that is not enough."""
-    found: dict[str, str] = {}
+def _named(scans: Iterable[Path]) -> dict[str, list[Path]]:
+    """Return the scans by the modalities that their names tell."""
+    found: dict[str, list[Path]] = {}
     for path in scans:
         name = modality_from_name(stem(path)).name
-        if name in found or name not in SCANS:
-            return {}
-        found[name] = str(path)
+        if name in SCANS:
+            found.setdefault(name, []).append(path)
     return found
 
 
 def read_case(case: Case, wanted: Iterable[str]) -> Study:
     """Read the scans of a case that are ``wanted``, in that order; the others stay shut.
 
+    In a folder, files that are named for their modality go before DICOM series, which are read
+    for the rest; one of a modality that a file gives is passed over (``Repair``, C13).
     Raises ``InputError`` for a damaged one, where a modality has two of them (C5: nobody said
     which counts), and where none is there.
     """
     names = list(dict.fromkeys(wanted))
-    if case.volumes:
-        volumes = {
-            name: read_volume(case.volumes[name], modality=name)
-            for name in names
-            if name in case.volumes
-        }
+    if case.folder:
+        found = _in_folder(case, names)
     else:
-        found = read_study(case.folder).volumes if case.folder else {}
-        _refuse_twice(case, names, found)
-        volumes = {name: found[name] for name in names if name in found}
-    if not volumes:
+        listed = [name for name in names if name in case.volumes]
+        found = {name: read_volume(case.volumes[name], modality=name) for name in listed}
+    if not found:
         there = ", ".join(case.volumes) or "no scan with a name of these"
         raise InputError(
             f"has none of {', '.join(names)}", where=case.id, hint=f"there is {there}", id="M11"
         )
-    return Study(case.id, volumes)
+    return Study(case.id, {name: found[name] for name in names if name in found})
 
 
-def _refuse_twice(case: Case, names: Iterable[str], found: Iterable[str]) -> None:
-    for name in names:
-        if name in found and f"{name}-2" in found:
-            raise InputError(
-                f"holds two scans of {name}",
-                where=case.folder,
-                hint="list the one that counts in a CSV manifest",
-                id="C5",
-            )
+def _in_folder(case: Case, names: Iterable[str]) -> dict[str, Volume]:
+    folder = Path(case.folder).absolute()
+    scans = sorted_files(folder)[0]
+    if not scans:  # the folder around that of the patient, or of the visit
+        folder = visit_folder(folder)
+        scans = sorted_files(folder)[0]
+    named = _named(scans)
+    given = [name for name in names if name in named]
+    for name in given:
+        _refuse_twice(case, name, [path.relative_to(folder).as_posix() for path in named[name]])
+    found = {name: read_volume(named[name][0], modality=name) for name in given}
+    lacking = [name for name in names if name not in named]
+    return {**found, **_from_series(case, folder, lacking, given)}
+
+
+def _from_series(
+    case: Case, folder: Path, lacking: Collection[str], given: Collection[str]
+) -> dict[str, Volume]:
+    """Return the series of modalities that are ``lacking``; tell of those that files give."""
+    if not holds_dicom(folder):
+        return {}
+    if not lacking:  # to know what they are, each header would have to be read
+        what = f"DICOM files were passed over: files are named {', '.join(given)}"
+        warnings.warn(Repair(what, id="C13"), stacklevel=4)
+        return {}
+    listed, _ = series_in(visit_folder(folder), wanted=lacking, given=given)
+    for name in lacking:
+        _refuse_twice(case, name, [f"series {one.number}" for one, _ in listed if one.name == name])
+    return {info.name: volume for info, volume in listed}
+
+
+def _refuse_twice(case: Case, name: str, scans: Sequence[str]) -> None:
+    if len(scans) > 1:
+        raise InputError(
+            f"holds two scans of {name}: {scans[0]} and {scans[1]}",
+            where=case.folder,
+            hint="list the one that counts in a CSV manifest",
+            id="C5",
+        )
 
 
 def on_one_grid(study: Study, transforms: str | None) -> AlignedStudy:

@@ -11,8 +11,9 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medfuse.errors import GeometryError, InputError, Repair, UsageError
 from medfuse.io import files
@@ -23,6 +24,9 @@ from medfuse.io.volumes import DICOM, SUFFIXES, PathLike, read_labels, read_volu
 from medfuse.modality import modality_from_name
 from medfuse.study import AlignedStudy, Study
 from medfuse.volume import LabelMap, Volume
+
+if TYPE_CHECKING:
+    from medfuse.io.dicom_scan import SeriesInfo
 
 Scans = Mapping[str, PathLike | Locator] | Iterable[PathLike | Locator]
 
@@ -58,10 +62,11 @@ def read_study(source: PathLike | Scans, *, report: PathLike | None = None) -> S
         return Study("case", volumes, _report(report))
     if not isinstance(source, (str, os.PathLike)):
         return Study("case", name_volumes(map(read_volume, source)), _report(report))
-    folder = _folder(source)
+    folder = visit_folder(source)
     scans, maps, report_file = sorted_files(folder)
     found = [read_volume(path) for path in scans]
-    series, segmentations = _series(folder)
+    listed, segmentations = series_in(folder)
+    series = [volume for _, volume in listed]
     labels = _labels(maps, segmentations)
     if not found and not series:
         raise InputError(
@@ -109,7 +114,7 @@ def name_volumes(volumes: Iterable[Volume]) -> dict[str, Volume]:
     return named
 
 
-def _folder(source: PathLike) -> Path:
+def visit_folder(source: PathLike) -> Path:
     """Return the folder of one visit, the only ``sub-`` and ``ses-`` folder entered."""
     folder = Path(os.path.abspath(source))  # noqa: PTH100 - a leading "~" is a name here
     if not files.is_folder(folder):
@@ -163,8 +168,14 @@ def _below(folder: Path) -> list[Path]:
     return found
 
 
-def _series(folder: Path) -> tuple[list[Volume], list[str]]:
-    """Return the volumes of all DICOM series in or below a folder, and the UIDs of its SEGs."""
+def series_in(
+    folder: Path, *, wanted: Collection[str] | None = None, given: Collection[str] = ()
+) -> tuple[list[tuple[SeriesInfo, Volume]], list[str]]:
+    """Return the DICOM series in or below a folder with their volumes, and the UIDs of its SEGs.
+
+    ``wanted`` names the modalities to read (None: all), ``given`` those of which there is a scan
+    already: their series are passed over, with a ``Repair`` (C13).
+    """
     if not holds_dicom(folder):
         return [], []
     # pydicom is slow to load
@@ -177,20 +188,31 @@ def _series(folder: Path) -> tuple[list[Volume], list[str]]:
         raise InputError(
             "holds series of several patients", where=folder, hint="one folder a patient", id="D2"
         )
-    read = [None if info.problem else read_series(found, series=info.series_uid) for info in images]
-    volumes = [volume for volume in read if volume is not None]
-    volumes = [one for one in volumes if min(one.geometry.shape) >= _FEWEST] or volumes
-    for info, volume in zip(images, read, strict=True):
-        if volume is None or not any(volume is one for one in volumes):
-            problem = info.problem or "it has too few slices to be aligned"  # a localizer, perhaps
-            what = f"series {info.number} ({info.modality}) was left out: {problem}"
-            warnings.warn(Repair(what, id="D1"), stacklevel=3)
+    read = []
+    for info in images:
+        problem, said = _problem(info, images), f"series {info.number} ({info.modality}) was"
+        if wanted is not None and info.name not in wanted:
+            if info.name in given and not problem:
+                what = f"{said} passed over: a file is named {info.name}"
+                warnings.warn(Repair(what, id="C13"), stacklevel=3)
+        elif problem:
+            warnings.warn(Repair(f"{said} left out: {problem}", id="D1"), stacklevel=3)
+        else:
+            read.append((info, read_series(found, series=info.series_uid)))
     others = found.others()
     segmentations = [info.series_uid for info in listed if info.kind == "SEG"]
     others.pop("SEG", None)  # the label maps are counted apart
     for repair in left_out(others):
         warnings.warn(repair, stacklevel=3)
-    return volumes, segmentations
+    return read, segmentations
+
+
+def _problem(info: SeriesInfo, among: Iterable[SeriesInfo]) -> str | None:
+    """Return why a series is no scan among these: unreadable, or short (a localizer, perhaps)."""
+    if info.shape is None or min(info.shape) >= _FEWEST:
+        return info.problem
+    longer = any(other.shape and min(other.shape) >= _FEWEST for other in among)
+    return info.problem or ("it has too few slices to be aligned" if longer else None)
 
 
 def holds_dicom(folder: Path) -> bool:

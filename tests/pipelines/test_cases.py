@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from medfuse.errors import GeometryError, InputError, Repair, UsageError
 from medfuse.io.files import sha256
@@ -113,14 +114,61 @@ def test_a_series_beside_files_is_read_too(tmp_path: Path) -> None:
     assert set(read_case(case, ("T1", "CT")).volumes) == {"T1", "CT"}
 
 
+def kept(folder: Path, name: str, number: int) -> None:
+    """Write a series as a scanner would, of 4 slices."""
+
+    def edit(k: int, made: Dataset) -> None:
+        made.SeriesNumber, made.SeriesDescription = number, name
+        made.SeriesInstanceUID = f"{dicom_maker.ROOT}.{number}"
+        made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = (
+            f"{made.SeriesInstanceUID}.{k + 1}"
+        )
+
+    dicom_maker.series(folder, edit, count=4, modality="MR")
+
+
+def test_C13_the_original_dicom_beside_files_is_passed_over(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "sub-101", ("T1", "FLAIR"))
+    for number, name in enumerate(("T1", "FLAIR", "T2"), 1):
+        kept(folder / "dicom" / name, name, number)
+    (case,) = list_cases([str(folder)])
+    with pytest.warns(Repair, match="DICOM files were passed over: files are named T1, FLAIR"):
+        study = read_case(case, ("T1", "FLAIR"))
+    assert [volume.array.shape for volume in study.volumes.values()] == [(8, 10, 12)] * 2
+    with pytest.warns(Repair) as told:
+        study = read_case(case, ("T1", "T2"))
+    assert [volume.array.shape for volume in study.volumes.values()] == [(8, 10, 12), (4, 16, 14)]
+    (said,) = [str(one.message) for one in told if "passed over" in str(one.message)]
+    assert said == "[C13] series 1 (MR) was passed over: a file is named T1"
+
+
+def test_a_damaged_scan_that_is_not_wanted_stops_nothing(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "a", ("T1",))
+    (folder / "T2.nii.gz").write_bytes(b"cut")
+    (folder / "notes.nii.gz").write_bytes(b"cut")
+    dicom_maker.series(folder / "ct", count=4)
+    (case,) = list_cases([str(folder)])
+    assert list(read_case(case, ("T1", "CT")).volumes) == ["T1", "CT"]
+
+
 def test_C5_of_two_scans_of_a_kind_none_is_taken(tmp_path: Path) -> None:
     folder = write_case(tmp_path / "a")
     shutil.copy(folder / "T1.nii.gz", folder / "T1_old.nii.gz")
     (case,) = list_cases([str(folder)])
-    with pytest.raises(InputError, match="two scans of T1") as caught:
+    with pytest.raises(InputError, match=r"of T1: T1.nii.gz and T1_old.nii.gz") as caught:
         read_case(case, NAMES)
     assert caught.value.id == "C5"
     assert set(read_case(case, ("T2", "PET")).volumes) == {"T2", "PET"}, "they do not matter here"
+
+
+def test_C5_of_two_series_of_a_kind_none_is_taken(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "a", ("T1",))
+    for number in (3, 7):
+        kept(folder / str(number), "FLAIR", number)
+    (case,) = list_cases([str(folder)])
+    with pytest.raises(InputError, match="of FLAIR: series 3 and series 7") as caught:
+        read_case(case, ("T1", "FLAIR"))
+    assert caught.value.id == "C5"
 
 
 def test_a_patient_without_a_known_scan_is_not_sought_elsewhere(

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from medfuse.errors import GeometryError, InputError, Repair, UsageError
 from medfuse.geometry import Geometry
 from medfuse.io.locators import Locator
-from medfuse.io.studies import is_label_name, name_volumes, read_aligned, read_study
+from medfuse.io.studies import is_label_name, name_volumes, read_aligned, read_study, series_in
 from medfuse.io.volumes import write_labels, write_volume
 from medfuse.modality import MODALITIES
 from medfuse.volume import LabelMap, Volume
@@ -239,3 +239,24 @@ def test_real_dicom_study(real_data: Path) -> None:
         study = read_study(real_data / "sts_ct_mr_pet" / "dicom" / "STS_008")
     assert {"CT", "PET"} <= set(study.volumes)
     assert len(study.volumes) == 3
+
+
+def test_wanted_series_alone_are_read_and_a_localizer_is_none(tmp_path: Path) -> None:
+    def number(n: int, what: str) -> maker.Edit:
+        def edit(k: int, made: Dataset) -> None:
+            made.SeriesNumber, made.SeriesDescription = n, what
+            made.SeriesInstanceUID = f"{maker.ROOT}.{n}"
+            made.SOPInstanceUID = f"{maker.ROOT}.{n}.{k + 1}"
+            made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+
+        return edit
+
+    maker.series(tmp_path / "a", number(1, "T1"), modality="MR")
+    maker.series(tmp_path / "b", number(2, "FLAIR"), modality="MR")
+    maker.series(tmp_path / "c", number(3, "FLAIR"), modality="MR", count=3)
+    with pytest.warns(Repair) as told:
+        read, _ = series_in(tmp_path, wanted=["FLAIR"], given=["T1"])
+    assert [info.number for info, _ in read] == [2]
+    said = [str(one.message) for one in told]
+    assert "[C13] series 1 (MR) was passed over: a file is named T1" in said
+    assert "[D1] series 3 (MR) was left out: it has too few slices to be aligned" in said
