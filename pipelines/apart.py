@@ -10,9 +10,13 @@ from pathlib import Path
 
 from medfuse.errors import OutputError, UsageError
 from medfuse.io import files
+from medfuse.io.locators import locate
+from medfuse.io.own_results import is_segmented
+from medfuse.io.studies import sorted_files
+from medfuse.study import Cohort
 from pipelines.cases import Case
 from pipelines.pairing import Paired
-from pipelines.segment import TABLE
+from pipelines.segment import LABELS, TABLE
 
 _HINT = "name a folder of its own, such as"
 
@@ -26,12 +30,11 @@ def check_segmentation(
     """
     home = out.resolve()
     for place in map(Path, places):
-        if files.is_folder(place):
-            _refuse(home == place.resolve(), out, "scans", "seg")
-        elif (out / TABLE).exists():
-            files.check_target(out / TABLE, inputs=[place])
+        _check_place(out, place, TABLE, "seg")
+    _check_free(out, "seg")
     for case in cases:
         mine = (out / case.id).resolve()
+        _check_free(out / case.id, "seg", but=LABELS)  # those of a run that was killed, perhaps
         for source in (path.resolve() for path in case.scans()):
             among = home == source.parent or home.is_relative_to(source)
             _refuse(among or source.is_relative_to(mine), out, "scans", "seg")
@@ -44,6 +47,41 @@ def check_segmentation(
 
 def _homes(transforms: Path, case: Case) -> tuple[Path, Path]:
     return transforms.resolve(), (transforms / case.id).resolve()
+
+
+def check_training(out: Path, data: str, cohort: Cohort, *, table: str) -> None:
+    """Refuse to train into where scans or labels lie: those of ``data`` or any others (S4).
+
+    ``data`` is what was named to find the ``cohort``, ``table`` the table that is written.
+    """
+    home = out.resolve()
+    _check_place(out, Path(data), table, "run")
+    _check_free(out, "run")
+    for entry in cohort.studies:
+        for text in entry.volumes.values():
+            source = Path(locate(text).path).resolve()
+            _refuse(home == source.parent or home.is_relative_to(source), out, "scans", "run")
+        if entry.labels is not None:
+            beside = home == Path(locate(entry.labels).path).resolve().parent
+            _refuse(beside, out, "true labels", "run")
+
+
+def _check_place(out: Path, place: Path, table: str, name: str) -> None:
+    """Refuse a folder that was named to find scans, or to write a ``table`` over a manifest."""
+    if files.is_folder(place):
+        _refuse(out.resolve() == place.resolve(), out, "scans", name)
+    elif (out / table).exists():
+        files.check_target(out / table, inputs=[place])
+
+
+def _check_free(folder: Path, name: str, *, but: str = "") -> None:
+    """Refuse a folder that holds anybody's scans or labels, but for earlier predictions."""
+    if not folder.is_dir():
+        return
+    scans, maps, _ = sorted_files(folder)
+    _refuse(bool(scans), folder, "scans", name)
+    foreign = [path for path in maps if path.name != but]
+    _refuse(bool(foreign) and not is_segmented(folder), folder, "labels", name)
 
 
 def check_scores(out: Path, labels: str, pairs: Iterable[Paired]) -> None:

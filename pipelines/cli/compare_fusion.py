@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    from medfuse.errors import Repair
+    from medfuse.study import Cohort
+    from medfuse.training.settings import TrainSettings
     from pipelines.contest import Compared
 
 Dataset = Annotated[
@@ -79,14 +83,13 @@ def command(  # noqa: PLR0913 - the options of the command
     from pipelines.compare import compare, write_comparison
     from pipelines.contest import Contest
     from pipelines.output_folder import output_folder
-    from pipelines.train import cohort_of, read_recipe
+    from pipelines.train import read_recipe
 
     settings = read_recipe(recipe) if recipe else TrainSettings()
     chosen = tuple(name.strip() for name in levels.split(",") if name.strip())
     machine = Machine(device=device, threads=threads)
+    cohort, warned = _found(settings, dataset, Path(out), allow_outside=allow_outside)
     with output_folder(out, announce=worker.announce) as folder:
-        with terminal.repairs() as warned:
-            cohort = cohort_of(settings, dataset, allow_outside=allow_outside)
         terminal.tell("data", warned)  # now, not after the minutes
         contest = Contest.of(cohort, levels=chosen, folds=folds, minutes=minutes, seed=seed)
         with terminal.repairs() as met, terminal.listener(quiet=json) as progress:
@@ -96,6 +99,21 @@ def command(  # noqa: PLR0913 - the options of the command
         terminal.tell("data", met)
         write_comparison(found.with_data([*warned, *met]), settings, folder)
     _say(found, out, json=json)
+
+
+def _found(
+    settings: TrainSettings, dataset: str, out: Path, *, allow_outside: bool
+) -> tuple[Cohort, list[Repair]]:
+    """Return the cohort and what was mended in it; refuse to write into where its scans lie."""
+    from pipelines.apart import check_training
+    from pipelines.cli import terminal
+    from pipelines.compare import TABLE
+    from pipelines.train import cohort_of
+
+    with terminal.repairs() as found:
+        cohort = cohort_of(settings, dataset, allow_outside=allow_outside)
+    check_training(out, dataset, cohort, table=TABLE)
+    return cohort, found
 
 
 def _say(found: Compared, out: str, *, json: bool) -> None:

@@ -13,6 +13,7 @@ import typer
 from medfuse.errors import MedfuseError
 
 if TYPE_CHECKING:
+    from medfuse.errors import Repair
     from medfuse.study import Cohort
     from medfuse.training.job import Job, Machine
     from medfuse.training.settings import TrainSettings
@@ -119,21 +120,36 @@ class _Request:
 
 def _work(request: _Request, *, resume: bool, plan_only: bool) -> None:
     from pipelines.cli import terminal
-    from pipelines.train import cohort_of, write_record
+    from pipelines.train import write_record
 
     first = request.machine.rank == 0
+    cohort, found = _found(request)
     with _folder(request.out, first=first):
-        with terminal.repairs() as warned:
-            cohort = cohort_of(request.settings, request.data, allow_outside=request.allow_outside)
+        with terminal.repairs() as met:
             job, trained = _train(cohort, request, resume=resume, plan_only=plan_only)
         if not first:
             return
+        warned = [*found, *met]
         terminal.tell("data", warned)
         if trained is None:
             terminal.say(f"plan: {request.out / 'plan.toml'}")
             return
         write_record(job, trained, request.out, seed=request.seed, repairs=warned)
         _say(trained)
+
+
+def _found(request: _Request) -> tuple[Cohort, list[Repair]]:
+    """Return the cohort and what was mended in it; refuse to train into where its scans lie."""
+    from medfuse.training.history import TABLE
+    from pipelines.apart import check_training
+    from pipelines.cli import terminal
+    from pipelines.train import cohort_of
+
+    named = request.data or request.settings.data
+    with terminal.repairs() as found:
+        cohort = cohort_of(request.settings, named, allow_outside=request.allow_outside)
+    check_training(request.out, named, cohort, table=TABLE)
+    return cohort, found
 
 
 @contextlib.contextmanager

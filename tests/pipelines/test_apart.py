@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from medfuse.errors import OutputError, UsageError
-from pipelines.apart import check_scores, check_segmentation
+from medfuse.io.manifest import read_manifest
+from pipelines.apart import check_scores, check_segmentation, check_training
 from pipelines.cases import list_cases
 from pipelines.pairing import pair
 from tests.medfuse.io import dicom_maker
@@ -77,6 +78,49 @@ def test_S4_transforms_are_not_written_over(heads: Path, tmp_path: Path) -> None
     assert refused(aligned, heads / "sub-1", transforms=str(aligned))
     assert refused(tmp_path, heads / "sub-1", transforms=str(tmp_path / "sub-1"))
     assert not refused(tmp_path / "seg", heads / "sub-1", transforms=str(aligned))
+
+
+def test_S4_a_folder_of_anybodys_scans_takes_no_results(heads: Path, tmp_path: Path) -> None:
+    assert refused(heads / "sub-2", heads / "sub-1")
+    shutil.copytree(heads, tmp_path / "others")
+    assert refused(tmp_path / "others", heads / "sub-1")
+    manual = tmp_path / "manual" / "sub-1"
+    manual.mkdir(parents=True)
+    shutil.copy(heads / "sub-1" / "labels.nii.gz", manual)
+    assert refused(manual, heads / "sub-1")
+    assert not refused(tmp_path / "manual", heads / "sub-1")  # S5: never over it without a word
+    (manual / "record.json").write_text('{"command": "segment", "model": {}}')
+    assert not refused(manual, heads / "sub-1")
+    (manual / "record.json").unlink()
+    (manual / "labels.nii.gz").rename(manual / "sub-1_dseg.nii.gz")
+    assert refused(tmp_path / "manual", heads / "sub-1")
+
+
+def kept_out(out: Path, data: Path) -> bool:
+    try:
+        check_training(out, str(data), read_manifest(data, learned=False), table="history.csv")
+    except OutputError as error:
+        return error.id == "S4"
+    return False
+
+
+def test_S4_nothing_is_trained_into_a_folder_of_scans(heads: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(heads)
+    shutil.copytree(heads / "sub-1", tmp_path / "other")
+    for out in (heads, heads / "sub-1", tmp_path / "link", tmp_path / "other"):
+        assert kept_out(out, heads)
+    for fine in (tmp_path / "run", heads / "run", tmp_path):
+        assert not kept_out(fine, heads)
+
+
+def test_S4_nothing_is_trained_into_a_listed_series_or_over_the_manifest(tmp_path: Path) -> None:
+    dicom_maker.series(tmp_path / "p" / "ct", count=4)
+    table = tmp_path / "cohort.csv"
+    table.write_text("subject,CT\n7,p/ct\n")
+    for out in (tmp_path / "p", tmp_path / "p" / "ct", tmp_path / "p" / "ct" / "run"):
+        assert kept_out(out, table)
+    assert not kept_out(tmp_path, table)
+    assert kept_out(tmp_path, table.rename(tmp_path / "history.csv"))
 
 
 def test_S4_scores_lie_neither_among_the_truth_nor_beside_a_map(

@@ -56,6 +56,14 @@ def test_a_refusal_is_one_line_and_leaves_nothing(
     assert not (heads / "contest").exists()
 
 
+def test_S4_nothing_is_compared_among_the_scans(heads: Path, medfuse: Run) -> None:
+    before = sorted((heads / "heads").rglob("*"))
+    said = medfuse(*WORDS, "--minutes", "1", "--out", "heads")
+    assert (said.code, len(said.err)) == (5, 1)
+    assert "error[S4]" in said.err[0]
+    assert sorted((heads / "heads").rglob("*")) == before
+
+
 def test_too_few_who_are_held_out_are_refused_before_the_minutes_are_spent(
     heads: Path, medfuse: Run
 ) -> None:

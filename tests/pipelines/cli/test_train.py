@@ -83,6 +83,15 @@ def test_a_refusal_is_one_line_and_leaves_nothing(heads: Path, medfuse: Run) -> 
     assert not (heads / "run").exists()
 
 
+@pytest.mark.parametrize("out", ["heads", "heads/sub-1"])
+def test_S4_nothing_is_trained_among_the_scans(heads: Path, medfuse: Run, out: str) -> None:
+    before = sorted((heads / "heads").rglob("*"))
+    said = medfuse(*typed("--out", out))
+    assert (said.code, len(said.err)) == (5, 1)
+    assert "error[S4]" in said.err[0]
+    assert sorted((heads / "heads").rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
