@@ -30,6 +30,7 @@ from medfuse.training.visits import settled_split, usable_visits, write_split
 PLAN, SETTINGS = "plan.toml", "settings.json"
 # what MONAI's networks keep for a step, measured, beside ours at full resolution
 _BESIDE_OURS = {"monai:DynUNet": 1.5, "monai:SegResNet": 1.75, "monai:SwinUNETR": 4.0}
+_SEARCH = 75  # floats a voxel and modality that the search for shifts keeps for a step
 _MAY_CHANGE = {"epochs", "minutes", "patience", "data", "licence", "precision"}  # on a resume
 
 
@@ -235,7 +236,9 @@ def step_bytes(plan: Plan) -> float:
     maps *= _BESIDE_OURS.get(fusion.network, 1)
     values = voxels * 3 * RAMPS * modalities if ours else 0  # with their ranges
     answers = voxels * plan.coding.classes * (8 + towers)
-    return 4 * plan.batch * (maps + values + answers)
+    found = fusion.operator == "offset" and fusion.level != "model"  # at full resolution, measured
+    search = _SEARCH * voxels * modalities if found else 0
+    return 4 * plan.batch * (maps + values + answers + search)
 
 
 def look_bytes(plan: Plan, voxels: int) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medfuse.errors import Repair, ResourceError, UsageError
-from medfuse.fusion.settings import FusionSettings
+from medfuse.fusion.settings import FusionSettings, Level
 from medfuse.geometry import Geometry
 from medfuse.training import job as job_
 from medfuse.training.job import Machine
@@ -108,6 +108,18 @@ def test_a_step_takes_what_was_measured(side: int, grown: float, fusion: FusionS
     grid = Geometry((8, 8, 8), np.eye(4))
     tiny = job_._needs([Seen("a", grid, {1: 5}, {})], plan)[0] - 5e8  # what any process has
     assert 0.8 * grown < tiny / 1e9 < 1.4 * grown
+
+
+@pytest.mark.parametrize("level", ["data", "feature", "hybrid"])
+def test_the_search_for_shifts_is_counted(level: Level) -> None:
+    """Forward and backward kept 73 floats a voxel, scan and patch, 4 bytes each."""
+    with_it, without = (
+        job_.step_bytes(
+            toy.plan(patch=(32,) * 3, fusion=FusionSettings(level=level, operator=name))
+        )
+        for name in ("offset", "concat")
+    )
+    assert 0.9 < (with_it - without) / (73 * 4 * 32**3 * 2 * 2) < 1.2  # 2 scans, 2 patches
 
 
 def test_a_look_at_a_large_visit_is_counted() -> None:
