@@ -18,6 +18,7 @@ from scipy import stats
 from medfuse.errors import UsageError
 
 _SURE = 0.95
+_LEARNED = 0.2  # mean Dice below which nobody has learned the task: who is best then, is chance
 LEAST_CASES = 3
 
 
@@ -45,20 +46,36 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The level with the highest mean, and its differences to the others, the next best first."""
+    """The level with the highest mean ``dice``, and its differences to the others, best first."""
 
     best: str
+    dice: float
     differences: tuple[Difference, ...]
     cases: int
 
     @property
+    def learned(self) -> bool:
+        """Whether any level has learned the task at all."""
+        return self.dice >= _LEARNED
+
+    @property
     def winner(self) -> str | None:
-        """The best level where it is clearly better than each other one, else None."""
-        return self.best if all(one.clear for one in self.differences) else None
+        """The best level where it has learned and is clearly better than each other one."""
+        return self.best if self.learned and all(one.clear for one in self.differences) else None
+
+    @property
+    def headline(self) -> str:
+        """The answer in a word or three."""
+        return self.winner or ("No difference shown" if self.learned else "Nothing learned yet")
 
     @property
     def sentence(self) -> str:
         """What a reader may take home, in one line."""
+        if not self.learned:
+            return (
+                f"no level has learned the task: {self.best} is first with a mean Dice of "
+                f"{self.dice:.3f} on {self.cases} cases; give more minutes, or look at the recipe"
+            )
         first = self.differences[0]
         low, high = first.interval
         apart = f"{first.mean:+.3f} Dice, 95 % interval {low:+.3f} to {high:+.3f}"
@@ -75,6 +92,7 @@ class Verdict:
         return {
             "winner": self.winner,
             "best": self.best,
+            "dice": round(self.dice, 4),
             "sentence": self.sentence,
             "cases": self.cases,
             "differences": [one.document() for one in self.differences],
@@ -108,7 +126,7 @@ def judge(dice: Mapping[str, Mapping[str, float]]) -> Verdict:
     found = [
         Difference(other, *_interval(columns[best] - columns[other], sure)) for other in others
     ]
-    return Verdict(best, tuple(found), len(cases))
+    return Verdict(best, float(columns[best].mean()), tuple(found), len(cases))
 
 
 def _interval(differences: np.ndarray, sure: float) -> tuple[float, tuple[float, float]]:

@@ -34,7 +34,7 @@ def memory_needed(
     finest = full // int(np.prod(shape.stem)) * chosen.widths[0]
     finest += full * (sum(shape.channels) - sum(shape.widths))
     finest += full * RAMPS // 4  # the values and their ranges live for a shorter time
-    if chosen.operator == "offset":
+    if chosen.operator == "offset" and chosen.level != "model":
         finest += 3 * full  # edges, features and their spectra, all at full resolution
     features = 4 * 12 * finest * len(card.modalities) * how.batch
     sweeping = inputs + features + windows.held(grid.shape, card.classes) + 4 * native

@@ -51,6 +51,14 @@ def test_a_winner_is_named_where_it_is_clear_and_only_there() -> None:
     assert "95 % interval" in close.sentence
 
 
+def test_where_nobody_has_learned_nobody_wins() -> None:
+    made = judge(table(data=[0.01, 0.02, 0.01, 0.02], model=[0.05, 0.06, 0.05, 0.06]))
+    assert made.differences[0].clear
+    assert made.winner is None
+    assert made.headline == "Nothing learned yet"
+    assert made.sentence.startswith("no level has learned the task: model is first with a mean")
+
+
 def test_equal_levels_are_no_winner() -> None:
     same = [0.5, 0.6, 0.7]
     made = judge(table(data=same, feature=same))

@@ -32,6 +32,9 @@ def test_a_search_for_shifts_is_counted() -> None:
     more = memory_needed(geometry, shifted) - memory_needed(geometry, plain)
     a_window = 4 * np.prod(CARD.patch) * len(CARD.modalities) * Sweep().batch
     assert 30 * a_window <= more <= 50 * a_window
+    models = [{**CARD.fusion, "level": "model", "operator": name} for name in ("offset", "concat")]
+    one, other = (memory_needed(geometry, replace(CARD, fusion=fusion)) for fusion in models)
+    assert one == other  # networks of single scans move nothing
 
 
 def test_the_memory_of_probabilities_is_what_they_take() -> None:
