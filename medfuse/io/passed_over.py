@@ -23,17 +23,30 @@ def passed_over(root: Path, visits: Sequence[Path], *, marked: bool) -> list[str
     ``visits`` are the folders that scans were read from. Each name has its reason behind it.
     Where patients are ``marked``, they are called ``sub-``; other folders count if they hold scans.
     """
-    found = []
+    found: list[tuple[Path, str]] = []
     for patient in _folders(root, _BESIDE):
         mine = [visit for visit in visits if visit == patient or visit.parent == patient]
         strange = marked and not patient.name.startswith("sub-")
         if mine:
-            found += [f"{path.relative_to(root)} ({why})" for path, why in _beside(patient, mine)]
+            found += _beside(patient, mine)
         elif not strange:
-            found.append(f"{patient.name} ({_what(patient) or 'no scan in it'})")
+            found.append((patient, _what(patient) or "no scan in it"))
         elif _what(patient):
-            found.append(f"{patient.name} (not called sub-)")
-    return found
+            found.append((patient, "not called sub-"))
+    return _grouped([(path.relative_to(root), why) for path, why in found])
+
+
+def _grouped(found: Iterable[tuple[Path, str]]) -> list[str]:
+    """Name each patient who is missing, and once what lies in the same place of many."""
+    groups: dict[tuple[str, ...], list[Path]] = {}
+    for path, why in found:
+        inner = path.parts[1:]
+        groups.setdefault((why, *(inner or path.parts)), []).append(path)
+    named = []
+    for (why, *_), paths in groups.items():
+        more = f" and {len(paths) - 1} more such" if len(paths) > 1 else ""
+        named.append(f"{paths[0]}{more} ({why})")
+    return named
 
 
 def _folders(folder: Path, known: Iterable[str]) -> list[Path]:

@@ -76,3 +76,12 @@ def test_C4_where_nobody_is_read_the_error_names_them(tmp_path: Path) -> None:
 def test_an_empty_folder_says_nothing_of_what_holds_no_patient(tmp_path: Path, name: str) -> None:
     scan(tmp_path / name / "inner" / "T1.nii")
     assert refused(tmp_path).what == "lists no visit"
+
+
+def test_C13_what_lies_in_the_same_place_of_many_is_named_once(tmp_path: Path) -> None:
+    heads(tmp_path)
+    for number in (1, 2):
+        dicom(tmp_path / f"sub-{number}" / "dicom" / "IM1")
+    for number in (7, 8):  # whole patients are each named
+        dicom(tmp_path / f"sub-{number}" / "dicom" / "IM1")
+    assert rest(tmp_path) == "sub-1/dicom and 1 more such (DICOM), sub-7 (DICOM), sub-8 (DICOM)"
