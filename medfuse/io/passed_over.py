@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from medfuse.errors import InputError
-from medfuse.io import files
 from medfuse.io.folders import entries
-from medfuse.io.studies import ROOMS, is_label_name, sorted_files
+from medfuse.io.studies import ROOMS, is_dicom, is_label_name, sorted_files
 from medfuse.io.volumes import DICOM, SUFFIXES, suffix
 
 # folders of BIDS that hold no patients, and those of a visit that hold no scan we know
@@ -82,10 +81,7 @@ def _what(folder: Path) -> str:
 
 
 def _is_dicom(path: Path) -> bool:
-    end = suffix(path)
-    if path.name[0] == "." or not path.is_file() or (end is not None and SUFFIXES[end] != DICOM):
-        return False
     try:
-        return files.head(path, 132)[128:] == b"DICM"
+        return path.name[0] != "." and is_dicom(path)
     except InputError:  # nobody may read it
         return False

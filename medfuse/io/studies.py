@@ -217,13 +217,15 @@ def _problem(info: SeriesInfo, among: Iterable[SeriesInfo]) -> str | None:
 
 def holds_dicom(folder: Path) -> bool:
     """Tell whether a DICOM file lies in a folder or below it; other files are not opened."""
-    for path in files_below(folder)[0]:
-        named = suffix(path)
-        if named is not None and SUFFIXES[named] != DICOM:
-            continue
-        if path.is_file() and files.head(path, 132)[128:] == b"DICM":
-            return True
-    return False
+    return any(is_dicom(path) for path in files_below(folder)[0])
+
+
+def is_dicom(path: Path) -> bool:
+    """Tell whether a file begins as DICOM does; one whose name says another format stays shut."""
+    named = suffix(path)
+    if named is not None and SUFFIXES[named] != DICOM:
+        return False
+    return path.is_file() and files.head(path, 132)[128:] == b"DICM"
 
 
 def _labels(maps: list[Path], segmentations: list[str]) -> LabelMap | None:
