@@ -24,6 +24,9 @@ V = TypeVar("V", Volume, LabelMap)
 
 _SHEAR_DEGREES = 5.0  # of an affine in a file
 _TILT_DEGREES = 30.0  # of a scanner's gantry
+LEAST_OVERLAP = 0.1  # of the smaller field of view: less is another patient's, or a wrong transform
+_PER_AXIS = 24  # points that an overlap is counted on, along each axis of the grid
+_PER_AXIS_BENT = 96  # the same where a small grid must be met from a large one
 _UNIT = Geometry((1, 1, 1), np.eye(4)[:, [2, 1, 0, 3]])  # (x, y, z) is voxel (w, h, d)
 _KINDS = {
     "linear": sitk.sitkLinear,
@@ -75,6 +78,29 @@ def apply(
             raise UsageError("a volume needs the grid to carry it onto", hint="give onto=")
         return resample(what, onto, transform, interpolation=interpolation)
     return transform.map(what)
+
+
+def overlap(onto: Geometry, moving: Geometry, transform: Transform = IDENTITY) -> float:
+    """Return the part of the smaller field of view that both share under ``transform``, 0 to 1.
+
+    Counted on points of the smaller one, which few points of a large grid may hit; where only the
+    way from ``onto`` is known (a deformable transform), on many points of ``onto``.
+    """
+    here, there = (float(np.prod(g.shape)) * g.voxel_volume for g in (onto, moving))
+    if there >= here:
+        return _inside(onto, moving, transform, _PER_AXIS)
+    if isinstance(transform, Affine):
+        return _inside(moving, onto, transform.inverse(), _PER_AXIS)
+    return min(1.0, _inside(onto, moving, transform, _PER_AXIS_BENT) * here / there)
+
+
+def _inside(here: Geometry, there: Geometry, there_from_here: Transform, per_axis: int) -> float:
+    """Return the share of points on a grid that lie inside another, 0 to 1."""
+    axes = [np.linspace(0, n - 1, min(n, per_axis)) for n in here.shape]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)  # (N, 3)
+    voxels = there.voxel(there_from_here.map(here.world(grid)))
+    last = np.asarray(there.shape) - 1
+    return float(((voxels >= -0.5) & (voxels <= last + 0.5)).all(axis=1).mean())
 
 
 def straighten(volume: V, *, limit_degrees: float | None = None) -> V:

@@ -9,10 +9,8 @@ import numpy as np
 
 from medfuse.errors import GeometryError, Repair, UsageError
 from medfuse.geometry import Geometry
-from medfuse.resampling import resample
-from medfuse.transform import IDENTITY
+from medfuse.resampling import LEAST_OVERLAP, overlap, resample
 from medfuse.volume import LabelMap
-from pipelines.carrying import LEAST_OVERLAP, overlap
 
 Regions = Mapping[str, tuple[int, ...]]
 
@@ -42,7 +40,7 @@ def onto_truth(
             hint="is it the same patient? --resample carries it onto that grid",
             id="C8",
         )
-    shared = overlap(wanted, given, IDENTITY)
+    shared = overlap(wanted, given)
     if shared < LEAST_OVERLAP:
         raise GeometryError(
             f"only {shared:.0%} of the smaller of it and its truth lies inside the other",

@@ -10,19 +10,28 @@ _OTHER = {**_WORDS, **{other: word for word, other in _WORDS.items()}}
 # a letter before a number is a vertebra (L4)
 _SIDE = re.compile(r"(?<![A-Za-z])(?:(left|lh|l(?!\d))|(right|rh|r(?!\d)))(?![A-Za-z])")
 _PARTS = re.compile(r"[A-Za-z]+|[^A-Za-z]+")
-# where Left or Right ends or begins at a capital: LeftLung, leftLung, LungLeft; not BrightSpot
+# where Left or Right ends or begins at a capital: LeftLung, leftLung, LungLeft; not BrightSpot;
+# or L or R do: hippL, lHipp; not rCBV
 _CHANGE = re.compile(
     r"(?<=[A-Za-z])(?=(?:Left|Right)(?![a-z]))"
     r"|(?:(?<=Left)|(?<=Right)|(?<=(?<![A-Za-z])left)|(?<=(?<![A-Za-z])right))(?=[A-Z])"
+    r"|(?<=[a-z])(?=[LR](?![A-Za-z]))"
+    r"|(?<=(?<![A-Za-z])[lr])(?=[A-Z][a-z])"
 )
+# where no capital tells: leftlung, lungleft (two letters before it: bright, upright, cleft)
+_JOINED = re.compile(
+    r"(?<![a-z])(?:left|right)(?!over|ful|ward|ness|ist|y)[a-z]+"
+    r"|(?<![a-z])(?!copy|out|down|birth)[a-z]{3,}?(?:left|right)(?![a-z])"
+)
+_SIDE_WORD = re.compile("left|right")
 
 
 def partners(names: Sequence[str]) -> tuple[int, ...]:
     """Return, for each name, the index of its mirror image: its own where it has no side.
 
     A name has a side where one of its words is left, right, L, R, LH or RH (any case), or begins
-    or ends so at a capital (``LeftLung``), and a partner where the name with the other side is
-    there too, written the same way.
+    or ends so (``LeftLung``, ``leftlung``, ``hippL``; a single letter only at a capital), and a
+    partner where the name with the other side is there too, written the same way.
     """
     lowered = [_lowered(name) for name in names]
     found = []
@@ -47,5 +56,6 @@ def one_sided(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _lowered(name: str) -> str:
-    """Return the name in lower case, with a mark that no name has where its capitals set words."""
-    return _CHANGE.sub("\0", name).lower()
+    """Return the name in lower case, with a mark that no name has around a side in a word."""
+    lowered = _CHANGE.sub("\0", name).lower()
+    return _JOINED.sub(lambda word: _SIDE_WORD.sub("\0\\g<0>\0", word[0]), lowered)

@@ -16,7 +16,7 @@ from medfuse.geometry import Geometry
 from medfuse.intensity import normalise
 from medfuse.io.volumes import read_volume
 from medfuse.progress import Progress, silent
-from medfuse.resampling import resample
+from medfuse.resampling import LEAST_OVERLAP, overlap, resample
 from medfuse.study import StudyEntry
 from medfuse.training.plan import Plan
 from medfuse.training.settings import Triple
@@ -24,7 +24,6 @@ from medfuse.training.survey import read_visit_labels
 from medfuse.volume import LabelMap, Volume
 
 _PLACES = 4000  # voxels of each label that a patch may be drawn around
-_LEAST_SHARED = 0.1  # of the smaller field of view: a map that shares less is another visit's
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +184,7 @@ def _placed(
         )
     moved, inside = resample(labels, grid), _inside(labels, grid)
     arrived = bool(moved.array.any())
-    _refuse_elsewhere(entry, inside, arrived, _shared(labels.geometry, grid))
+    _refuse_elsewhere(entry, inside, arrived, overlap(grid, labels.geometry))
     what = "the label map was carried onto the scans' grid (nearest neighbour)"
     if inside < 1:
         what += f"; {1 - inside:.0%} of what is labelled lies outside"
@@ -201,7 +200,7 @@ def _refuse_elsewhere(entry: StudyEntry, inside: float, arrived: bool, shared: f
     """
     if inside == 0 and not arrived:
         what = "nothing of what is labelled lies inside the scans"
-    elif inside < 1 and shared < _LEAST_SHARED:
+    elif inside < 1 and shared < LEAST_OVERLAP:
         what = f"the label map shares only {shared:.0%} of the smaller field of view with the scans"
     else:
         return
@@ -219,18 +218,6 @@ def _inside(labels: LabelMap, grid: Geometry) -> float:
         count += len(voxels)
         inside += int(((there >= -0.5) & (there <= last + 0.5)).all(axis=1).sum())
     return inside / count if count else 1.0
-
-
-def _shared(one: Geometry, other: Geometry) -> float:
-    """Return about which share of the smaller field of view the other has too, 0 to 1.
-
-    Of the boxes around them along the axes of the world.
-    """
-    ends = np.indices((2, 2, 2)).reshape(3, -1).T  # (8, 3)
-    faces = [grid.world(ends * np.asarray(grid.shape) - 0.5) for grid in (one, other)]
-    low, high = (np.array([end(box, axis=0) for box in faces]) for end in (np.min, np.max))
-    both = np.clip(high.min(axis=0) - low.max(axis=0), 0, None)
-    return float(np.prod(both) / np.prod(high - low, axis=1).min())
 
 
 def _places(codes: np.ndarray, plan: Plan) -> tuple[np.ndarray, ...]:

@@ -24,7 +24,7 @@ from medfuse import itk
 from medfuse.errors import GeometryError, UsageError
 from medfuse.geometry import Geometry
 from medfuse.modality import MODALITIES
-from medfuse.resampling import apply, resample, right_angled, straighten
+from medfuse.resampling import apply, overlap, resample, right_angled, straighten
 from medfuse.transform import IDENTITY, Affine, Chain, Displacement
 from medfuse.volume import LabelMap, Volume
 
@@ -388,3 +388,45 @@ def test_no_second_copy_in_double_precision(kind: str, shear: float, copies: flo
         [sys.executable, "-c", MEMORY, kind, str(shear)], capture_output=True, text=True, check=True
     )
     assert float(made.stdout) < copies
+
+
+def cube(size: int, spacing: float = 1.0) -> Geometry:
+    """Return a cube of ``size`` voxels with its centre at the origin."""
+    matrix = np.diag([spacing, spacing, spacing, 1.0])
+    matrix[:3, 3] = -(size - 1) / 2 * spacing
+    return Geometry((size, size, size), matrix)
+
+
+def shift(x: float, y: float = 0, z: float = 0) -> Affine:
+    """Return a translation, LPS mm."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = x, y, z
+    return Affine(matrix)
+
+
+@pytest.mark.parametrize(("moved", "expected"), [(0, 1.0), (12, 0.5), (24, 0.0), (1e9, 0.0)])
+def test_overlap_of_two_equal_cubes(moved: float, expected: float) -> None:
+    assert overlap(cube(24), cube(24), shift(moved)) == pytest.approx(expected, abs=0.05)
+
+
+def test_a_small_scan_inside_a_large_one_overlaps_fully() -> None:
+    assert overlap(cube(60, 4.0), cube(20), shift(0)) == pytest.approx(1)
+    assert overlap(cube(20), cube(60, 4.0), shift(0)) == pytest.approx(1)
+
+
+def test_two_thin_slabs_across_each_other_share_what_lies_in_both() -> None:
+    """A box around both along the axes of the world would call a turned slab's corner shared."""
+    turn = np.eye(4)
+    turn[1:3, 1:3] = Rotation.from_euler("z", 45, degrees=True).as_matrix()[:2, :2]
+    slab = Geometry((4, 4, 80), cube(80).world_from_voxel)
+    across = Geometry(slab.shape, turn @ slab.world_from_voxel)
+    assert 0 < overlap(slab, across, IDENTITY) < 0.2
+
+
+@pytest.mark.parametrize("z", [100.0, 103.0, 117.3])
+def test_a_thin_or_small_scan_overlaps_a_large_grid_fully(z: float) -> None:
+    """Points 20 mm apart over the large grid would miss it between them."""
+    large, moved, slab = cube(120, 4.0), shift(0, 0, -z), Geometry((3, 40, 40), np.eye(4))
+    assert overlap(large, slab, moved) == pytest.approx(1)
+    assert overlap(large, slab, shift(0, 0, -400)) == 0
+    assert overlap(large, cube(12), Chain((moved,))) == pytest.approx(1, abs=0.7)

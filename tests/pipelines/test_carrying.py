@@ -8,9 +8,9 @@ import pytest
 from medfuse.errors import QualityRefused
 from medfuse.geometry import Geometry
 from medfuse.modality import MODALITIES
-from medfuse.transform import Affine, Chain
+from medfuse.transform import Affine
 from medfuse.volume import LabelMap, Volume
-from pipelines.carrying import carry, chained, overlap
+from pipelines.carrying import carry, chained
 
 
 def cube(size: int, spacing: float = 1.0) -> Geometry:
@@ -35,16 +35,6 @@ def test_a_chain_acts_in_its_order_and_inverts_as_a_whole() -> None:
     assert chained(parts, inverse=True).map([[0, 1, 0]]).tolist() == [[0, 0, 0]]
 
 
-@pytest.mark.parametrize(("moved", "expected"), [(0, 1.0), (12, 0.5), (24, 0.0), (1e9, 0.0)])
-def test_overlap_of_two_equal_cubes(moved: float, expected: float) -> None:
-    assert overlap(cube(24), cube(24), shift(moved)) == pytest.approx(expected, abs=0.05)
-
-
-def test_a_small_scan_inside_a_large_one_overlaps_fully() -> None:
-    assert overlap(cube(60, 4.0), cube(20), shift(0)) == pytest.approx(1)
-    assert overlap(cube(20), cube(60, 4.0), shift(0)) == pytest.approx(1)
-
-
 SLAB = Geometry((3, 40, 40), np.diag([1.0, 1.0, 1.0, 1.0]))  # 3 mm thick, in a field of 480 mm
 
 
@@ -52,10 +42,6 @@ SLAB = Geometry((3, 40, 40), np.diag([1.0, 1.0, 1.0, 1.0]))  # 3 mm thick, in a 
 def test_X9_a_thin_or_small_scan_is_found_in_a_large_grid(z: float) -> None:
     """Points 20 mm apart over the large grid would miss it between them."""
     moved = shift(0, 0, -z)
-    assert overlap(cube(120, 4.0), SLAB, moved) == pytest.approx(1)
-    assert overlap(cube(120, 4.0), SLAB, shift(0, 0, -400)) == 0
-    small = cube(12)
-    assert overlap(cube(120, 4.0), small, Chain((moved,))) == pytest.approx(1, abs=0.7)
     carried = carry(Volume(np.ones(SLAB.shape), SLAB, MODALITIES["CT"]), cube(240, 2.0), moved)
     assert (carried.array > 0).any()
 

@@ -42,4 +42,17 @@ def test_a_word_that_holds_left_or_right_is_no_side() -> None:
 def test_names_written_in_two_ways_are_no_pair() -> None:
     names = ["LeftLung", "rightlung", "Right Lung"]
     assert partners(names) == (0, 1, 2)
-    assert one_sided(names) == ("LeftLung", "Right Lung")
+    assert one_sided(names) == ("LeftLung", "rightlung", "Right Lung")
+
+
+def test_left_and_right_that_no_capital_sets_apart_are_sides() -> None:
+    names = ["leftlung", "rightlung", "lungleft", "lungright", "kidney_leftupper", "LEFTLUNG2"]
+    assert partners(names) == (1, 0, 3, 2, 4, 5)
+    assert one_sided(names) == ("kidney_leftupper", "LEFTLUNG2")
+    assert one_sided(["leftandrightventricle", "outright", "upright"]) == ()
+
+
+def test_a_single_letter_is_a_side_at_a_capital() -> None:
+    assert partners(["hippL", "hippR", "lThal", "rThal", "mca2L"]) == (1, 0, 3, 2, 4)
+    assert one_sided(["hippL", "rThal"]) == ("hippL", "rThal")
+    assert one_sided(["rCBV", "ml", "PCR", "oral", "Rim"]) == ()
