@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+import numpy as np
+
 from medfuse import settings as settings_
 from medfuse.errors import InputError, Repair, UsageError
 from medfuse.io.files import sha256, write_text
@@ -49,6 +51,8 @@ def evaluate(
     ordered = sorted(pairs.pairs, key=lambda one: (str(one.truth), one.subset))
     known = _known(ordered, settings)
     regions = chosen_regions(known, settings.labels)
+    if settings.labels:
+        _refuse_unheld(ordered, regions, known)
     for _, group in groupby(ordered, key=lambda one: one.truth):
         members = list(group)
         with heard() as of_truth:
@@ -61,8 +65,6 @@ def evaluate(
             made.append(Scored(one, scores))
             repairs += [(one.name, repair) for repair in of_prediction]
     progress("scoring", len(made), len(ordered))
-    if settings.labels:
-        _refuse_unheld(made, regions, known)
     made.sort(key=lambda one: (pairs.subsets.index(one.paired.subset), one.paired.case))
     if record is not None:
         _note(record, ordered, repairs)
@@ -129,15 +131,22 @@ def _unnamed(values: tuple[int, ...]) -> str:
     return f"label {values[0]}" if len(values) == 1 else ""
 
 
-def _refuse_unheld(made: Sequence[Scored], regions: Regions, known: Regions) -> None:
+def _refuse_unheld(pairs: Sequence[Paired], regions: Regions, known: Regions) -> None:
     """Refuse what was asked for by its values, and no map holds and nobody looked for."""
     there = {value for values in known.values() for value in values}
     for name, values in regions.items():
-        held = any(any(one.scores.labels[name].voxels[1:]) for one in made)
-        if not held and not there & set(values):
-            of = "" if name == _unnamed(values) else f" ({', '.join(map(str, values))})"
-            hint = f"there are {', '.join(known)}" if known else "look at the maps"
-            raise UsageError(f"no label map holds {name}{of}", where="--label", hint=hint)
+        if there & set(values) or any(_holds(one, values) for one in pairs):
+            continue
+        of = "" if name == _unnamed(values) else f" ({', '.join(map(str, values))})"
+        hint = f"there are {', '.join(known)}" if known else "look at the maps"
+        raise UsageError(f"no label map holds {name}{of}", where="--label", hint=hint)
+
+
+def _holds(one: Paired, values: Sequence[int]) -> bool:
+    """Tell whether one of the two maps holds one of the values."""
+    with heard():  # what is repaired is said when the maps are scored
+        maps = read_labels(one.prediction), one.read_truth()
+    return any(bool(np.isin(labels.array, values).any()) for labels in maps)
 
 
 def _named(one: Paired, settings: EvaluateSettings) -> Regions:

@@ -6,18 +6,16 @@ measured would be ascribed to the wrong ones.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medfuse import settings as settings_
-from medfuse.io.files import sha256, stored
-from medfuse.io.folders import files_below
-from medfuse.io.locators import locate
+from medfuse.io.files import stored
+from medfuse.io.sums import visit_sum
 from medfuse.progress import Progress, silent
-from medfuse.study import Cohort, StudyEntry
+from medfuse.study import Cohort
 from pipelines.contest import Contest
 
 if TYPE_CHECKING:
@@ -43,25 +41,10 @@ def pins_of(
     data = {}
     for done, entry in enumerate(entries):
         progress("summing files", done, len(entries))
-        data[entry.id] = _sum_of(entry)
+        data[entry.id] = visit_sum(entry)
     progress("summing files", len(entries), len(entries))
     plain: dict[str, Any] = json.loads(json.dumps({"recipe": asked, "data": data}))
     return {**contest.document(), **plain}
-
-
-def _sum_of(entry: StudyEntry) -> str:
-    """Return a checksum of a visit's scans and labels, and of how they are to be read."""
-    named = {**entry.volumes, **({"labels": entry.labels} if entry.labels else {})}
-    digest = hashlib.sha256()
-    for name, text in named.items():
-        given = locate(text)
-        options = sorted(given.options.items())
-        digest.update(repr((name, given.modality and given.modality.name, options)).encode())
-        path = Path(given.path)
-        for file in files_below(path)[0] if path.is_dir() else [path]:
-            if file.is_file():  # a pipe or a device is no part of a scan
-                digest.update(sha256(file).encode())
-    return digest.hexdigest()
 
 
 def differences(path: Path, pins: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from medfuse.errors import InputError, OutputError
+from medfuse.errors import InputError, OutputError, UsageError
 from medfuse.fusion.levels import build
 from medfuse.io import files
+from medfuse.io.sums import visit_sum
 from medfuse.nets import modelfile
 from medfuse.nets.blocks import generator
 from medfuse.progress import Progress, silent
@@ -88,7 +89,8 @@ def run(
         "threads": machine.threads,
         "progress": progress,
     }
-    cases = load_cases([*job.learned, *job.watched], job.plan, **options)
+    visits = [*job.learned, *job.watched]
+    cases = load_cases(visits, job.plan, **options)
     learned, watched = cases[: len(job.learned)], cases[len(job.learned) :]
     network = build(
         job.plan.fusion,
@@ -99,7 +101,7 @@ def run(
     )
     course = Course(job.settings.epochs, job.settings.steps, seed)
     task = SegmentationTask(network, job.plan, job.settings, course, learned, watched)
-    keeper = Keeper(job, folder, pace, progress)
+    keeper = Keeper(job, folder, pace, {visit.id: visit_sum(visit) for visit in visits}, progress)
     with _quiet():
         trainer = _trainer(job.settings, keeper, machine)
         # a loader draws a seed for workers, of which there are none: not from the global stream
@@ -118,9 +120,12 @@ def run(
 class Keeper(pl.Callback):
     """Look at held-out visits, keep the best weights, write everything down, end in time."""
 
-    def __init__(self, job: Job, folder: Path, pace: Pace, progress: Progress) -> None:
+    def __init__(
+        self, job: Job, folder: Path, pace: Pace, sums: Mapping[str, str], progress: Progress
+    ) -> None:
         self.job, self.folder, self.progress = job, folder, progress
         self.pace = pace
+        self.sums = sums  # of each visit's files
         self.epochs = job.settings.epochs
         self.settled = False  # whether ``epochs`` is what the minutes allow, for good
         self.history: list[Epoch] = []
@@ -138,10 +143,21 @@ class Keeper(pl.Callback):
             "epochs": self.epochs,
             "limits": [self.job.settings.epochs, self.job.settings.minutes],
             "seconds": self.pace.seconds,
+            "sums": [*self.sums.values()],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up where a checkpoint left off; a new limit on the recipe is heeded."""
+        """Take up where a checkpoint left off; a new limit on the recipe is heeded.
+
+        Raises ``UsageError`` where a visit's files are not those that were learned from so far.
+        """
+        for (name, now), then in zip(self.sums.items(), state_dict["sums"], strict=True):
+            if now != then:
+                raise UsageError(
+                    f"the files of {name!r} have changed since this training began",
+                    where=self.folder,
+                    hint="put them back, or begin anew in another folder",
+                )
         self.history = [
             Epoch(**{**one, "dice": tuple(one["dice"])}) for one in state_dict["history"]
         ]

@@ -24,17 +24,20 @@ def targets_of(codes: Tensor, membership: Tensor, size: Sequence[int]) -> tuple[
     channels a code belongs to; code 255 does not count.
     """
     counted = codes != IGNORED
-    known = torch.where(counted, codes, 0).long()
+    tables = F.pad(membership.to(torch.float32), (0, 0, 0, 1))  # what does not count is nowhere
+    known = torch.where(counted, codes, len(membership)).long()
     if codes.shape[1:] == tuple(size):
-        target = membership.to(torch.float32)[known]  # (B, D, H, W, K)
+        target = tables[known]  # (B, D, H, W, K)
         return target.movedim(-1, 1).contiguous(), counted[:, None].to(torch.float32)
-    there = counted[:, None].to(torch.float32)
-    parts = []
-    for channel in membership.unbind(1):  # one at a time: fine channels are large
-        fine = channel.to(torch.float32)[known][:, None]
-        part, counts = shrink(fine, there, size)
-        parts.append(part)
-    return torch.cat(parts, dim=1), counts
+    d, h, w = size
+    parts = [  # one at a time: fine channels are large
+        F.adaptive_avg_pool3d(table[known][:, None], (d, h, w)) for table in tables.unbind(1)
+    ]
+    target = torch.cat(parts, dim=1)
+    if bool(counted.all()):  # as in most patches: its share need not be asked for
+        return target, torch.ones_like(target[:, :1])
+    share = F.adaptive_avg_pool3d(counted[:, None].to(torch.float32), (d, h, w))
+    return target / share.clamp(min=1e-6), (share >= 0.5).to(target.dtype)
 
 
 def segmentation_loss(

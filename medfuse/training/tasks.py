@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from medfuse import seeds
 from medfuse.fusion.combiners import Activation, probabilities
 from medfuse.fusion.levels import FusionNetwork
 from medfuse.nets.blocks import generator
@@ -179,13 +177,13 @@ class SegmentationTask(pl.LightningModule):
     def judged(self) -> tuple[Tensor, float]:
         """Return the mean Dice of each label (K,) with all scans, and what weights are judged by.
 
-        That is its mean; where subsets are trained, half of it is how half of the scans do: with
-        all of them alone, weights would win that have hardly seen a subset yet.
+        That is its mean; where subsets are trained, half of it is how each scan does by itself:
+        with all of them alone, weights would win that have hardly seen a subset yet.
         """
         dice = self.look().mean(dim=0)
-        halves = self.look_at_halves() if self.settings.subsets == "uniform" else dice[:0]
+        alone = self.look_at_each_alone() if self.settings.subsets == "uniform" else dice[:0]
         mean = float(dice.mean())
-        return dice, (mean + float(halves.mean())) / 2 if len(halves) else mean
+        return dice, (mean + float(alone.mean())) / 2 if len(alone) else mean
 
     def look(self) -> Tensor:
         """Return the Dice of each label in each held-out visit, (visits, K), with all it has."""
@@ -193,21 +191,21 @@ class SegmentationTask(pl.LightningModule):
         with torch.inference_mode():
             return torch.stack([self.overlap(case) for case in self.watched])
 
-    def look_at_halves(self) -> Tensor:
-        """Return the Dice (2 * visits, K) with one half of a visit's scans, and with the other.
+    def look_at_each_alone(self) -> Tensor:
+        """Return the Dice (N, K) of each label with each scan of each visit by itself.
 
-        Which half follows from the visit's place and the seed, so looks can be compared. Visits
-        without two scans to part are passed over.
+        By itself but for those that are required. Visits without two scans to part are passed over.
         """
         self.averaged.eval()
         found = []
-        for number, case in enumerate(self.watched):
-            rng = seeds.rng(self.course.seed, "halves", number)
-            there = np.flatnonzero(case.present.cpu().numpy())
-            free = rng.permutation([row for row in there if row not in self.drawing.required])
-            for part in (free[::2], free[1::2]) if len(free) > 1 else ():
-                shown = torch.zeros(len(case.present), dtype=torch.bool)
-                shown[[*part, *(row for row in there if row in self.drawing.required)]] = True
+        for case in self.watched:
+            there = case.present.cpu()
+            required = torch.zeros_like(there)
+            required[list(self.drawing.required)] = True
+            free = torch.nonzero(there & ~required)[:, 0].tolist()
+            for row in free if len(free) > 1 else ():
+                shown = there & required
+                shown[row] = True
                 with torch.inference_mode():
                     found.append(self.overlap(case, shown))
         return torch.stack(found) if found else torch.empty(0, len(self.plan.labels))

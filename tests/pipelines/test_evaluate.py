@@ -71,7 +71,13 @@ def test_labels_can_be_asked_for(folders: Path) -> None:
         judged(folders, labels=("core",))
 
 
-def test_a_label_that_nothing_holds_is_refused(folders: Path) -> None:
+def test_a_label_that_nothing_holds_is_refused_before_any_scoring(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.evaluate.score", None)
+        with pytest.raises(UsageError, match="no label map holds"):
+            judged(folders, labels=("9", "99"))
     for asked in ("99", "x=98,99"):
         with pytest.raises(UsageError, match="no label map holds"):
             judged(folders, labels=("9", asked))

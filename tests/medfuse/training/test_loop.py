@@ -8,10 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
 
-from medfuse.errors import InputError, OutputError
+from medfuse.errors import InputError, OutputError, UsageError
 from medfuse.fusion.segmenter import load_segmenter
 from medfuse.io.tables import read_table
 from medfuse.nets import modelfile
@@ -193,6 +195,22 @@ def test_it_stops_where_dice_no_longer_grows(
     assert read_history(tmp_path / "o")[0] == 4  # the first is the best, then three in vain
 
 
+def test_a_resume_refuses_files_that_changed_under_their_names(tmp_path: Path) -> None:
+    """A training on labels before and after a correction is that of neither."""
+    cohort, out = toy.cohort(tmp_path / "heads"), tmp_path / "o"
+    run(cohort, out)
+    run(cohort, out, resume=True, epochs=3)
+    labels = tmp_path / "heads" / "sub-2" / "labels.nii"
+    image = nib.load(labels)
+    values = np.asanyarray(image.dataobj).copy()
+    values[values == 7] = 3
+    nib.save(nib.Nifti1Image(values, image.affine, image.header), labels)
+    model = (out / "model.mfm").read_bytes()
+    with pytest.raises(UsageError, match="the files of 'sub-2' have changed"):
+        run(cohort, out, resume=True, epochs=4)
+    assert (out / "model.mfm").read_bytes() == model
+
+
 def test_the_best_weights_are_kept(
     cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,14 +225,14 @@ def test_the_best_weights_are_kept(
         torch.testing.assert_close(value, modelfile.load(two)[1][name])
 
 
-def test_half_of_what_makes_weights_the_best_is_how_they_do_with_half_of_the_scans(
+def test_half_of_what_makes_weights_the_best_is_how_they_do_with_each_scan_alone(
     cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All scans alone would take the first epoch: .9 against .8; with halves .5 against .75."""
-    whole, halves = iter((0.9, 0.8)), iter((0.1, 0.7))
+    """All scans would take the first epoch: .9 against .8; with each alone .5 against .75."""
+    whole, alone = iter((0.9, 0.8)), iter((0.1, 0.7))
     task = loop.SegmentationTask
     monkeypatch.setattr(task, "look", lambda _: torch.full((2, 2), next(whole)))
-    monkeypatch.setattr(task, "look_at_halves", lambda _: torch.full((4, 2), next(halves)))
+    monkeypatch.setattr(task, "look_at_each_alone", lambda _: torch.full((4, 2), next(alone)))
     best = run(cohort, tmp_path / "o", epochs=2)
     kept = torch.load(tmp_path / "o" / loop.CHECKPOINT, weights_only=True)["state_dict"]
     for name, value in modelfile.load(best)[1].items():

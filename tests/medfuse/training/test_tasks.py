@@ -107,20 +107,20 @@ def test_ignored_voxels_are_not_scored(tmp_path: Path) -> None:
     assert made.overlap(blank).tolist() == [1.0, 1.0]
 
 
-def test_halves_part_the_scans_of_a_visit_and_are_the_same_at_every_look(tmp_path: Path) -> None:
+def test_each_scan_of_a_visit_is_looked_at_alone_with_those_that_are_required(
+    tmp_path: Path,
+) -> None:
     """T1 shows the left lesion alone, CT the right one: half of the answers is empty."""
     plan = toy.plan(patch=(12, 12, 12))
     made = task(tmp_path, plan, Silent())
-    halves = made.look_at_halves()
-    assert halves.shape == (4, 2)
-    for one, other in zip(halves[::2], halves[1::2], strict=True):
-        assert sorted([(one > 0.5).tolist(), (other > 0.5).tolist()]) == [
-            [False, True],
-            [True, False],
-        ]
-    assert torch.equal(halves, made.look_at_halves())
+    alone = made.look_at_each_alone()
+    assert (alone > 0.5).tolist() == [[True, False], [False, True]] * 2
     made.drawing = replace(made.drawing, required=(0,))
-    assert made.look_at_halves().shape == (0, 2)  # CT alone is left to part
+    assert made.look_at_each_alone().shape == (0, 2)  # CT alone is left to part
+    case = made.watched[0]
+    images, present = case.images[[0, 1, 1]], torch.tensor([True, True, True])
+    made.watched = [replace(case, images=images, present=present)]  # T1, CT, and one unseen
+    assert (made.look_at_each_alone() > 0.5).tolist() == [[True, True], [True, False]]
 
 
 class Silent(Knowing):
