@@ -63,7 +63,10 @@ class Paired:
 
 @dataclass(frozen=True)
 class Pairs:
-    """All pairs, and for each subset the cases with a truth that it has no prediction of."""
+    """All pairs, and for each subset the cases with a truth that it has no prediction of.
+
+    Not those that a manifest says were learned from, or chose the weights: nobody waits for them.
+    """
 
     pairs: tuple[Paired, ...]
     unpredicted: Mapping[str, tuple[str, ...]]
@@ -82,6 +85,7 @@ class _Map:
     path: Path
     names: tuple[tuple[str, str], ...]  # (folders above, case)
     scans: tuple[Path, ...] = ()
+    learned: bool = False
 
 
 def pair(
@@ -136,7 +140,8 @@ def _absent(
     found: Mapping[tuple[str, str], Paired], truths: Mapping[str, list[_Map]]
 ) -> dict[str, tuple[str, ...]]:
     """Return the cases of the truth that each subset lacks."""
-    every = {one.path: one.names[0][1] for maps in truths.values() for one in maps}
+    maps = [one for found in truths.values() for one in found if not one.learned]
+    every = {one.path: one.names[0][1] for one in maps}
     used: dict[str, set[Path]] = {}
     for (subset, _), paired in found.items():
         used.setdefault(subset, set()).add(paired.truth)
@@ -153,7 +158,12 @@ def _truths(labels: str | os.PathLike[str], allow_outside: bool) -> dict[str, li
         maps = list(_maps(given))
     else:
         maps = [
-            _Map(Path(e.labels), (("", e.id),), tuple(map(Path, e.volumes.values())))
+            _Map(
+                Path(e.labels),
+                (("", e.id),),
+                tuple(map(Path, e.volumes.values())),
+                learned=e.role in ("train", "validate"),
+            )
             for e in read_manifest(given, allow_outside=allow_outside, learned=False).studies
             if e.labels is not None
         ]

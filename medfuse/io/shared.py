@@ -40,8 +40,9 @@ def refuse_shared(cohort: Cohort, where: object) -> None:
     """Raise ``InputError`` (C6) where one thing stands for two.
 
     The same bytes as scans of two patients: one of them would be learned and tested on. The same
-    bytes as two scans of a visit. One file as the labels of two patients, unless it is empty; two
-    files may say the same, as of a structure that fills a template.
+    bytes as two scans of a visit (of two visits of a patient: a ``Repair``). One file as the
+    labels of two patients, unless it is empty; two files may say the same, as of a structure that
+    fills a template.
     """
     scans = [
         _Named(entry, name, locate(text))
@@ -79,6 +80,10 @@ def _alike(named: Iterable[_Named]) -> Iterator[list[_Named]]:
 
 def _refuse_scans(group: list[_Named], where: object) -> None:
     _refuse_patients(group, where)
+    visits = sorted({one.entry.id for one in group})
+    if len(visits) > 1:  # no leak, as a patient is on one side alone, but hardly meant
+        what = f"{group[0].name} is one scan, byte for byte, in the visits {', '.join(visits)}"
+        warnings.warn(Repair(what, id="C6"), stacklevel=4)
     seen: dict[object, str] = {}
     for one in group:
         first = seen.setdefault((one.entry.id, one.options), one.name)

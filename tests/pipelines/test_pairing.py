@@ -142,6 +142,22 @@ def test_what_the_model_looked_for_is_read_from_its_record(tmp_path: Path) -> No
         assert pair(tmp_path / "seg", tmp_path / "truth").pairs[0].regions is None
 
 
+def test_nobody_waits_for_predictions_of_what_was_learned_from(tmp_path: Path) -> None:
+    rows = ["subject,T1,label,split"]
+    for case, role in zip("abcde", ("train", "validate", "test", "test", ""), strict=True):
+        touch(tmp_path / "data" / case / "T1.nii.gz")
+        touch(tmp_path / "data" / case / "labels.nii.gz")
+        rows.append(f"{case},{case}/T1.nii.gz,{case}/labels.nii.gz,{role}")
+    manifest = tmp_path / "data" / "all.csv"
+    manifest.write_text("\n".join(rows))
+    touch(tmp_path / "seg" / "c" / "labels.nii.gz")
+    found = pair(tmp_path / "seg", manifest)
+    assert [one.case for one in found.pairs] == ["c"]
+    assert found.unpredicted == {"": ("d", "e")}
+    touch(tmp_path / "seg" / "a" / "labels.nii.gz")  # scored all the same where it is there
+    assert [one.case for one in pair(tmp_path / "seg", manifest).pairs] == ["a", "c"]
+
+
 def test_a_truth_without_a_prediction_is_told(tmp_path: Path) -> None:
     for subset, cases in (("T1", "ab"), ("T1+CT", "abc")):
         for case in cases:

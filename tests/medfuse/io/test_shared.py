@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from medfuse.errors import InputError
+from medfuse.errors import InputError, Repair
 from medfuse.io.shared import refuse_shared
 from medfuse.study import Cohort, StudyEntry
 
@@ -33,6 +34,16 @@ def test_C6_one_file_as_two_scans_of_a_visit(tmp_path: Path) -> None:
         assert what.startswith("T1 and FLAIR of 's' are one scan")
     sound = StudyEntry("s", "", {"T1": t1, "FLAIR": str(tmp_path / "c.nii")})
     refuse_shared(Cohort((sound,)), "here")
+
+
+def test_C6_a_copied_visit_of_one_patient_is_told(tmp_path: Path) -> None:
+    t1, copy, own = (write(tmp_path / f"{n}.nii", v) for n, v in (("a", 1), ("b", 1), ("c", 2)))
+    first, second = StudyEntry("s", "1", {"T1": t1}), StudyEntry("s", "2", {"T1": copy})
+    with pytest.warns(Repair, match="T1 is one scan, byte for byte, in the visits s_1, s_2"):
+        refuse_shared(Cohort((first, second)), "here")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refuse_shared(Cohort((first, StudyEntry("s", "2", {"T1": own}))), "here")
 
 
 def test_two_parts_of_one_file_are_two_scans(tmp_path: Path) -> None:
