@@ -179,7 +179,8 @@ def _trained(run: _Run, asked: _Asked, progress: Progress) -> tuple[Models, int]
     Nobody is held out within a training: nothing is chosen by looking at who is asked afterwards.
     """
     from medfuse.training.history import read_steps
-    from medfuse.training.loop import MODEL, train
+    from medfuse.training.keeper import MODEL
+    from medfuse.training.loop import train
 
     folder = asked.out / _RUNS / f"{run.level}-{run.fold}"
     level: Any = run.level  # one of LEVELS

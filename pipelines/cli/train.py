@@ -180,7 +180,7 @@ def _folder(out: Path, *, first: bool) -> Iterator[None]:
 def _take_back(out: Path, before: set[Path]) -> None:
     """Remove the plan of a training that was refused before it had learned anything."""
     from medfuse.training.job import PLAN, SETTINGS
-    from medfuse.training.loop import CHECKPOINT
+    from medfuse.training.keeper import CHECKPOINT
     from medfuse.training.visits import SPLITS
 
     if not (out / CHECKPOINT).exists():

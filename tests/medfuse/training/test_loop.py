@@ -8,24 +8,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 import pytest
 import torch
 
-from medfuse.errors import InputError, OutputError, UsageError
+from medfuse.errors import OutputError
 from medfuse.fusion.segmenter import load_segmenter
 from medfuse.io.tables import read_table
 from medfuse.nets import modelfile
-from medfuse.progress import silent
 from medfuse.study import Cohort
 from medfuse.training import loop
 from medfuse.training import pace as pace_
 from medfuse.training.augment import augment
 from medfuse.training.history import read_history
-from medfuse.training.loop import train
 from medfuse.training.settings import AugmentSettings
 from tests.medfuse.training import toy
+from tests.medfuse.training.toy import run
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +40,6 @@ def killing(step: int) -> Callable[[str, int, int], None]:
             raise Killed
 
     return progress
-
-
-def run(cohort: Cohort, out: Path, *, seed: int = 0, **changes: object) -> Path:
-    out.mkdir(exist_ok=True)
-    progress = changes.pop("progress", silent)
-    resume = bool(changes.pop("resume", False))
-    recipe = toy.settings(**changes)
-    return train(cohort, recipe, out, seed=seed, resume=resume, progress=progress)  # type: ignore[arg-type]
 
 
 def test_a_model_comes_out_and_segments(cohort: Cohort, tmp_path: Path) -> None:
@@ -182,83 +171,6 @@ def test_patches_are_turned_at_the_spacing_of_the_plan(
     monkeypatch.setattr("medfuse.training.tasks.augment", varied)
     run(cohort, tmp_path / "o", epochs=1, spacing=(2.0, 1.0, 1.0))
     assert set(seen) == {(2.0, 1.0, 1.0)}
-
-
-def test_it_stops_where_dice_no_longer_grows(
-    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def look(_: object) -> torch.Tensor:
-        return torch.full((2, 2), 0.5, dtype=torch.float64)
-
-    monkeypatch.setattr(loop.SegmentationTask, "look", look)
-    run(cohort, tmp_path / "o", epochs=50, patience=3, subsets="all")
-    assert read_history(tmp_path / "o")[0] == 4  # the first is the best, then three in vain
-
-
-def test_a_resume_refuses_files_that_changed_under_their_names(tmp_path: Path) -> None:
-    """A training on labels before and after a correction is that of neither."""
-    cohort, out = toy.cohort(tmp_path / "heads"), tmp_path / "o"
-    run(cohort, out)
-    run(cohort, out, resume=True, epochs=3)
-    labels = tmp_path / "heads" / "sub-2" / "labels.nii"
-    image = nib.load(labels)
-    values = np.asanyarray(image.dataobj).copy()
-    values[values == 7] = 3
-    nib.save(nib.Nifti1Image(values, image.affine, image.header), labels)
-    model = (out / "model.mfm").read_bytes()
-    with pytest.raises(UsageError, match="the files of 'sub-2' have changed"):
-        run(cohort, out, resume=True, epochs=4)
-    assert (out / "model.mfm").read_bytes() == model
-
-
-def test_the_best_weights_are_kept(
-    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scores = iter((0.2, 0.9, 0.4))
-    monkeypatch.setattr(loop.SegmentationTask, "look", lambda _: torch.full((2, 2), next(scores)))
-    best = run(cohort, tmp_path / "three", epochs=3, subsets="all")
-    scores = iter((0.2, 0.9))
-    monkeypatch.setattr(loop.Course, "rate", _rate_of(3))
-    two = run(cohort, tmp_path / "two", epochs=2, subsets="all")
-    assert modelfile.load(best)[1].keys() == modelfile.load(two)[1].keys()
-    for name, value in modelfile.load(best)[1].items():
-        torch.testing.assert_close(value, modelfile.load(two)[1][name])
-
-
-def test_half_of_what_makes_weights_the_best_is_how_they_do_with_each_scan_alone(
-    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All scans would take the first epoch: .9 against .8; with each alone .5 against .75."""
-    whole, alone = iter((0.9, 0.8)), iter((0.1, 0.7))
-    task = loop.SegmentationTask
-    monkeypatch.setattr(task, "look", lambda _: torch.full((2, 2), next(whole)))
-    monkeypatch.setattr(task, "look_at_each_alone", lambda _: torch.full((4, 2), next(alone)))
-    best = run(cohort, tmp_path / "o", epochs=2)
-    kept = torch.load(tmp_path / "o" / loop.CHECKPOINT, weights_only=True)["state_dict"]
-    for name, value in modelfile.load(best)[1].items():
-        torch.testing.assert_close(value, kept[f"averaged.{name}"])
-    said = read_history(tmp_path / "o")[1]  # of the epoch whose weights were kept
-    assert said == pytest.approx({"mean": 0.8, "left lesion": 0.8, "right lesion": 0.8})
-
-
-def _rate_of(epochs: int) -> Callable[[loop.Course, int, float], float]:
-    true = loop.Course.rate
-
-    def rate(self: loop.Course, step: int, top: float) -> float:
-        return true(loop.replace(self, epochs=epochs), step, top)
-
-    return rate
-
-
-def test_M10_a_loss_that_is_not_finite_ends_it(
-    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    true = loop.SegmentationTask.loss
-    monkeypatch.setattr(loop.SegmentationTask, "loss", lambda *given: true(*given) * float("nan"))
-    with pytest.raises(InputError, match="the loss is not finite") as caught:
-        run(cohort, tmp_path / "o")
-    assert caught.value.id == "M10"
-    assert not (tmp_path / "o" / "checkpoint.ckpt").exists()
 
 
 def test_bf16_is_chosen_where_the_hardware_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,15 @@ def settle(cohort: Cohort, out: Path, *, seed: int = 0, **changes: object) -> Jo
     return prepare(cohort, settings(**changes), out, seed=seed, machine=machine)
 
 
+def run(cohort: Cohort, out: Path, *, seed: int = 0, **changes: object) -> Path:
+    """Train into ``out`` and return the model; ``resume`` and ``progress`` are no settings."""
+    from medfuse.training.loop import train  # not all who use toys need Lightning
+
+    out.mkdir(exist_ok=True)
+    extra = {name: changes.pop(name) for name in ("resume", "progress") if name in changes}
+    return train(cohort, settings(**changes), out, seed=seed, **extra)  # type: ignore[arg-type]
+
+
 def plan(**changes: object) -> Plan:
     """Return the plan of the tiny heads at their own spacing."""
     fields: dict[str, object] = {
