@@ -18,14 +18,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ledger import Ledger
+from scipy import ndimage
+
+from medfuse.io.volumes import read_labels
 
 RESULTS = Path(__file__).resolve().parent / "results" / "heads.jsonl"
 SCANS = ("T1", "T1CE", "T2", "FLAIR")
 TEST, VALIDATE = 5, 2
+_ML = (0.01, 0.1, 1.0)  # between sizes of pieces
+_LESION = (8, 9, 10)
 
 
 class Clock:
@@ -85,8 +92,29 @@ def measure(recipe: str, folder: Path, *, subjects: int, seed: int, threads: int
         name: {key: labels["lesion"][key] for key in kept}
         for name, labels in found["subsets"].items()
     }
+    every = made / "+".join(SCANS) if subsets else made
     return {"seconds": clock.seconds, "cpu": clock.cpu, "subsets": dices,
+            "pieces": pieces(every, heads),
             "counter": found.get("more_modalities_lower_dice")}  # fmt: skip
+
+
+def pieces(made: Path, heads: Path) -> list[list[int]]:
+    """Return how many pieces of the true lesions were seen, and how many there are, by size.
+
+    A piece (26 neighbours) is seen where a voxel of it is predicted; one list a size, see ``_ML``.
+    """
+    found = [[0, 0] for _ in range(len(_ML) + 1)]
+    for path in sorted(made.glob("*/labels.nii.gz")):
+        truth = read_labels(heads / path.parent.name / "labels.nii.gz")
+        voxel = truth.geometry.voxel_volume / 1000  # ml
+        parts, count = ndimage.label(np.isin(truth.array, _LESION), np.ones((3, 3, 3)))
+        claimed = read_labels(path).array > 0
+        sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:] * voxel
+        seen = np.bincount(parts[claimed], minlength=count + 1)[1:] > 0
+        for size, hit in zip(np.searchsorted(_ML, sizes, side="right"), seen, strict=True):
+            found[size][0] += int(hit)
+            found[size][1] += 1
+    return found
 
 
 def table(ledger: Ledger) -> str:
@@ -112,6 +140,11 @@ def table(ledger: Ledger) -> str:
             f"{one['dice_worst']:.3f} | {one['cases']} |"
             for name, one in ordered
         ]
+        edges = ["0", *map(str, _ML), "∞"]
+        spans = [f"{low} to {high} ml" for low, high in pairwise(edges)]
+        seen = [f"{one[0]} of {one[1]}" for one in row.get("pieces", [])]
+        told = ", ".join(f"{span}: {n}" for span, n in zip(spans, seen, strict=False))
+        lines += [f"\nPieces of the true lesions of which something was seen, {told}.\n"]
     return "\n".join(lines)
 
 
