@@ -4,6 +4,7 @@ Resumable: every run is a line of ``benchmarks/results/ladder.jsonl``; what is t
 again. Each network of a task has the same seconds, cases included.
 
     python benchmarks/fusion_ladder.py --quick
+    python benchmarks/fusion_ladder.py --workers 2
     python benchmarks/fusion_ladder.py --part code-match --part shift-match --seeds 1
     python benchmarks/fusion_ladder.py --side 64 --device cuda --seeds 3
     python benchmarks/fusion_ladder.py --table
@@ -49,6 +50,7 @@ def arguments() -> argparse.Namespace:
     words.add_argument("--check-seeds", type=int, default=1000, help="first seed of part check")
     words.add_argument("--device", default="cpu")
     words.add_argument("--threads", type=int, default=1)
+    words.add_argument("--workers", type=int, default=1, help="rows at a time, a thread each")
     words.add_argument("--quick", action="store_true", help="six rows in at most ten minutes")
     words.add_argument("--table", action="store_true", help="print the tables, run nothing")
     words.add_argument("--results", type=Path, default=RESULTS)
@@ -73,8 +75,7 @@ def main() -> None:
             seeds = range(asked.first_seed, asked.first_seed + 1)
         if "check" in parts and not asked.only:
             check(ledger, run, [asked.check_seeds + seed for seed in seeds])
-        for seed in seeds:
-            climb(ledger, chosen, run, seed)
+        climb(ledger, chosen, run, seeds, asked.workers)
     print(report(ledger))
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
 from ledger import Ledger
 from safetensors.torch import save_file
 
@@ -41,24 +44,51 @@ class Run:
         return replace(self.budget, seconds=self.budget.seconds * _SHARES.get(row.part, 1))
 
 
-def climb(ledger: Ledger, rows: Iterable[Row], run: Run, seed: int) -> None:
-    """Train and try each row with one seed."""
-    for row in rows:
-        key = key_of(row, run, seed)
-        if seed >= row.seeds or ledger.has(**key):
-            continue
-        begin = time.perf_counter()
-        task = tasks(run.side)[row.part]
-        trained = train(_training(row, task), row.settings, row.present(task.modalities),
-                        run.budget_of(row), seed=seed)  # fmt: skip
-        found = _TRIALS[row.part](trained.network, row, task, run.cases, seed)
-        if row.subsets:
-            made = trials.spoilt(trained.network, found["threshold"], task, run.cases, seed)
-            ledger.add({**key, "part": "corrupt"}, **made)
-        _keep(trained, run, key)
-        ledger.add(key, **found, **_costs(trained), cases=run.cases, ceiling=row.ceiling,
-                   wall=time.perf_counter() - begin)  # fmt: skip
-        print(f"{row.part:12} {row.name:28} seed {seed}: {found.get('dice', found)}", flush=True)
+def climb(
+    ledger: Ledger, rows: Iterable[Row], run: Run, seeds: Iterable[int], workers: int
+) -> None:
+    """Train and try each row with each seed, ``workers`` of them at a time."""
+    jobs = [(row, seed) for seed in seeds for row in rows if seed < row.seeds]
+    jobs = [(row, seed) for row, seed in jobs if not ledger.has(**key_of(row, run, seed))]
+    if workers == 1:
+        for row, seed in jobs:
+            _add(ledger, row, run, seed, measured(row, run, seed))
+        return
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+        made = {pool.submit(measured, row, run, seed): (row, seed) for row, seed in jobs}
+        for job in as_completed(made):
+            row, seed = made[job]
+            _add(ledger, row, run, seed, job.result())
+
+
+Figures = dict[str, Any]
+
+
+def measured(row: Row, run: Run, seed: int) -> tuple[Figures, Figures | None]:
+    """Train and try one row with one seed: its figures, and those on spoilt scans if there are."""
+    begin, used = time.perf_counter(), time.process_time()
+    task = tasks(run.side)[row.part]
+    trained = train(_training(row, task), row.settings, row.present(task.modalities),
+                    run.budget_of(row), seed=seed)  # fmt: skip
+    found = _TRIALS[row.part](trained.network, row, task, run.cases, seed)
+    spoilt = None
+    if row.subsets:
+        spoilt = trials.spoilt(trained.network, found["threshold"], task, run.cases, seed)
+    _keep(trained, run, key_of(row, run, seed))
+    found |= {**_costs(trained), "cases": run.cases, "ceiling": row.ceiling,
+              "cpu": time.process_time() - used, "wall": time.perf_counter() - begin}  # fmt: skip
+    return found, spoilt
+
+
+def _add(
+    ledger: Ledger, row: Row, run: Run, seed: int, made: tuple[Figures, Figures | None]
+) -> None:
+    key, (found, spoilt) = key_of(row, run, seed), made
+    if spoilt is not None:
+        ledger.add({**key, "part": "corrupt"}, **spoilt)
+    ledger.add(key, **found)
+    print(f"{row.part:12} {row.name:28} seed {seed}: {found.get('dice', found)}", flush=True)
 
 
 def check(ledger: Ledger, run: Run, seeds: Iterable[int]) -> None:

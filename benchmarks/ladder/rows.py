@@ -87,7 +87,7 @@ def rows(side: int) -> list[Row]:
         "feature offset": replace(plain, operator="offset"),
     }
     found = [Row("code-match", name, kinds[name]) for name in list(kinds)[:3]]
-    found.append(Row("code-match", "A alone", kinds["data concat"], sees=(0,)))
+    found.append(Row("code-match", "A alone", kinds["data concat"], sees=(0,), seeds=1))
     found += [Row("shift-match", name, kinds[name]) for name in ("data offset", "data concat")]
     found.append(Row("subset", "data concat", kinds["data concat"], subsets=True))
     found.append(
@@ -96,16 +96,14 @@ def rows(side: int) -> list[Row]:
     found += [
         Row("subset", name, kinds[name], subsets=True) for name in ("feature concat", "model mean")
     ]
+    found += [Row("shift-match", name, kinds[name]) for name in ("feature concat", "model mean")]
+    crossed = replace(plain, operator="cross_attention")
+    found.append(Row("shift-match", "feature cross_attention", crossed, seeds=2))
+    found.append(Row("code-match", "data offset", kinds["data offset"]))
+    found.append(Row("subset", "data offset", kinds["data offset"], subsets=True))
     found += [
-        Row("shift-match", name, kinds[name])
-        for name in ("feature concat", "model mean", "feature offset")
-    ]
-    found.append(
-        Row("shift-match", "feature cross_attention", replace(plain, operator="cross_attention"))
-    )
-    found += [Row("code-match", name, kinds[name]) for name in ("data offset", "feature offset")]
-    found += [
-        Row("subset", name, kinds[name], subsets=True) for name in ("data offset", "feature offset")
+        Row(part, "feature offset", kinds["feature offset"], subsets=part == "subset", seeds=1)
+        for part in ("code-match", "shift-match", "subset")
     ]
     found += [
         Row("code-match", f"feature {name}", replace(plain, operator=name), seeds=2)
@@ -122,7 +120,7 @@ def rows(side: int) -> list[Row]:
     ]
     found += [
         Row("subset", "only " + "".join("ABCD"[scan] for scan in sees), kinds["data concat"],
-            sees=sees, seeds=2)
+            sees=sees, seeds=1)
         for sees in ((0,), (1, 2), (0, 2, 3), (0, 1, 2, 3))
     ]  # fmt: skip
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -99,20 +100,23 @@ def _counter_intuitive(
 def spoilt(network: FusionNetwork, limit: float, task: Task, cases: int, seed: int) -> dict:
     """Return, for each damage, the Dice that believes it, checks it, or was told of it."""
     found: dict[str, Any] = {}
-    made = generate(task, cases, seed=seed, purpose="corrupt")
     for damage in DAMAGES:
-        bad, which = damaged(made, damage, seed=seed)
-        told = np.arange(task.count) != which[:, None]
+        bad, told, sound = _spoilt_cases(task, damage, cases, seed)
         everything = np.ones_like(told)
-        for name, flags in (
-            ("believed", everything),
-            ("checked", ~odd(bad)),
-            ("told", told),
-        ):
+        for name, flags in (("believed", everything), ("checked", sound), ("told", told)):
             named = probability(network, bad.x, flags) > limit
-            found[f"{damage}_{name}"] = micro(named, made.target)
+            found[f"{damage}_{name}"] = micro(named, bad.target)
         found[f"{damage}_loss"] = found[f"{damage}_told"] - found[f"{damage}_checked"]
     return found
+
+
+@lru_cache  # no network has a part in it
+def _spoilt_cases(
+    task: Task, damage: Damage, cases: int, seed: int
+) -> tuple[Cases, np.ndarray, np.ndarray]:
+    """Return cases with one spoilt scan each; (N, M): who is sound, and whom the check keeps."""
+    bad, which = damaged(generate(task, cases, seed=seed, purpose="corrupt"), damage, seed=seed)
+    return bad, np.arange(task.count) != which[:, None], ~odd(bad)
 
 
 def odd(cases: Cases) -> Flags:
