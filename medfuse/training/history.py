@@ -21,6 +21,7 @@ from medfuse.io.tables import read_table, table_text
 TABLE, PICTURE, EVENTS = "history.csv", "curves.png", "events.out.tfevents.0.medfuse"
 _SIZE, _EDGE = (900, 420), 46  # pixels
 _LOSS, _DICE, _INK, _RULE = (200, 90, 40), (30, 100, 180), (40, 40, 40), (225, 225, 225)
+_JUDGED = (130, 130, 130)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,10 @@ def read_steps(folder: Path) -> int:
 
 
 def picture(history: Sequence[Epoch]) -> bytes:
-    """Return the curves as a PNG: loss (orange, left scale), Dice (blue, right scale, 0 to 1)."""
+    """Return the curves as a PNG: loss (orange, left scale), Dice (blue, right scale, 0 to 1).
+
+    And what weights are kept by (grey), where subsets count too; a ring marks those of the model.
+    """
     image = Image.new("RGB", _SIZE, "white")
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = _EDGE, 30, _SIZE[0] - _EDGE, _SIZE[1] - _EDGE
@@ -111,17 +115,34 @@ def picture(history: Sequence[Epoch]) -> bytes:
     for tenth in range(0, 11, 2):
         y = place(1, tenth / 10)[1]
         draw.line([(left, y), (right, y)], fill=_RULE)
-        draw.text((right + 6, y - 6), f"{tenth / 10:.1f}", fill=_DICE)
+        draw.text((right + 12, y - 6), f"{tenth / 10:.1f}", fill=_DICE)
         draw.text((6, y - 6), f"{most * tenth / 10:.2f}", fill=_LOSS)
     _curve(draw, [place(one.number, one.loss / most) for one in history], _LOSS)
-    looked = [(one.number, one.mean_dice) for one in history if one.mean_dice is not None]
-    _curve(draw, [place(number, value) for number, value in looked], _DICE)
+    looked = [one for one in history if one.mean_dice is not None]
+    judged = [(one.number, one.judged) for one in looked if one.judged is not None]
+    _curve(draw, [place(*one) for one in judged], _JUDGED)
+    _curve(draw, [place(one.number, one.mean_dice or 0.0) for one in looked], _DICE)
+    kept = max((one.number for one in history if one.better), default=0)
+    for x, y in (place(*one) for one in judged if one[0] == kept):
+        draw.ellipse([x - 7, y - 7, x + 7, y + 7], outline=_INK, width=2)
+    for number in _ticks(last):
+        x = place(number, 0)[0]
+        draw.line([(x, bottom), (x, bottom + 5)], fill=_INK)
+        draw.text((x, bottom + 8), str(number), fill=_INK, anchor="ma")
+    draw.text(((left + right) / 2, bottom + 22), "epoch", fill=_INK, anchor="ma")
     draw.text((left, 8), "loss", fill=_LOSS)
     draw.text((left + 50, 8), "Dice of whole held-out visits, mean over labels", fill=_DICE)
-    draw.text((left, bottom + 14), f"epoch 1 to {last}", fill=_INK)
+    if judged:
+        draw.text((left + 360, 8), "what weights are kept by, ring: the model's", fill=_JUDGED)
     made = io.BytesIO()
     image.save(made, format="PNG")
     return made.getvalue()
+
+
+def _ticks(last: int) -> list[int]:
+    """Return about six epochs to name, round ones after the first."""
+    step = next(n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, last) if last <= 7 * n)
+    return [1, *(n for n in range(step, last + 1, step) if n > 1)]
 
 
 def _curve(

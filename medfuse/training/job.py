@@ -24,7 +24,7 @@ from medfuse.record import versions
 from medfuse.study import Cohort, Split, StudyEntry
 from medfuse.training.plan import Plan, make_plan, read_plan, write_plan
 from medfuse.training.settings import TrainSettings
-from medfuse.training.survey import Seen, coding_for, survey
+from medfuse.training.survey import Seen, coding_for, survey, unheld
 from medfuse.training.visits import settled_split, usable_visits, write_split
 
 PLAN, SETTINGS = "plan.toml", "settings.json"
@@ -109,6 +109,10 @@ def prepare(
     learned, watched = (tuple(by_id[id] for id in ids) for ids in (split.train, split.validate))
     if not learned:
         raise UsageError("nobody is left to learn from", hint="check split and folds")
+    ids = {entry.id for entry in learned}
+    for target in unheld(plan.labels, [one for one in seen if one.id in ids]):
+        what = f"no visit to learn from holds the label {target.name!r}: it cannot be learned"
+        warnings.warn(Repair(what, id="C7"), stacklevel=2)
     memory, disk = _needs(seen, plan)
     _check_memory(memory)
     if machine.rank == 0:

@@ -132,7 +132,8 @@ def coding_for(seen: Sequence[Seen], settings: TrainSettings) -> Coding:
     """Return which values are learned as what.
 
     Without ``labels`` in the recipe each value that occurs is a target, named as the files say or
-    ``label 7``. Raises ``InputError`` (C7) where nothing is left to learn, or there are too many.
+    ``label 7``. Raises ``InputError`` (C7) where nothing is left to learn, where one that the
+    recipe names is nowhere, or where there are too many.
     """
     present = sorted({value for one in seen for value in one.counts} - set(settings.ignore))
     targets = settings.labels
@@ -146,9 +147,21 @@ def coding_for(seen: Sequence[Seen], settings: TrainSettings) -> Coding:
             hint=f"they hold {listed(present) or 'only background'}; check labels in the recipe",
             id="C7",
         )
+    for target in unheld(targets, seen):  # it would score 1 for being nowhere, and raise the mean
+        raise InputError(
+            f"no label map holds the label {target.name!r} ({listed(target.values)})",
+            hint=f"they hold {listed(present)}; check its values, or leave it out",
+            id="C7",
+        )
     if len(values) > MOST_VALUES:
         raise InputError(f"{len(values)} label values are too many", hint="name some", id="C7")
     return Coding(targets, values, settings.ignore, settings.others)
+
+
+def unheld(targets: Iterable[Target], seen: Iterable[Seen]) -> list[Target]:
+    """Return the targets of which no label map holds a value."""
+    there = {value for one in seen for value in one.counts}
+    return [target for target in targets if not there & set(target.values)]
 
 
 def listed(values: Sequence[object]) -> str:

@@ -78,3 +78,12 @@ def test_the_picture_shows_both_curves() -> None:
 def test_a_loss_that_is_not_a_number_does_not_break_the_picture() -> None:
     picture([Epoch(1, 1, float("nan"), 1e-3)])
     picture([])
+
+
+def test_a_ring_marks_the_weights_that_were_kept() -> None:
+    """Epoch 3 of 4, at .45 by what they are judged by, not at the .5 of all scans."""
+    seen = np.asarray(Image.open(io.BytesIO(picture(HISTORY))).convert("RGB")).astype(int)
+    ink = (abs(seen - (40, 40, 40)) < 20).all(axis=2)[31:373]
+    rows, columns = np.nonzero(ink)
+    assert (columns.min() + columns.max()) / 2 == pytest.approx(46 + 808 * 2 / 3, abs=2)
+    assert 31 + (rows.min() + rows.max()) / 2 == pytest.approx(374 - 344 * 0.45, abs=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -57,6 +58,19 @@ def test_a_label_of_one_side_alone_is_never_mirrored(tmp_path: Path) -> None:
     assert [one.message.id for one in caught] == ["sides"]  # type: ignore[union-attr]
     with pytest.warns(Repair, match="'left lesion' has a side"):
         settle(cohort, tmp_path / "one", **alone)  # the recipe is still the same
+
+
+def test_C7_a_label_that_only_held_out_visits_have_is_told(tmp_path: Path) -> None:
+    cohort = toy.cohort(tmp_path / "heads")
+    first = toy.settle(cohort, tmp_path / "first")
+    for entry in first.learned:
+        path = Path(str(entry.labels))
+        image = nib.load(path)
+        values = np.asanyarray(image.dataobj).copy()
+        values[values == 3] = 0
+        nib.save(nib.Nifti1Image(values, image.affine, image.header), path)
+    with pytest.warns(Repair, match="holds the label 'right lesion': it cannot be learned"):
+        toy.settle(cohort, tmp_path / "second")
 
 
 def test_a_modality_that_nobody_has_is_refused(tmp_path: Path) -> None:

@@ -110,3 +110,12 @@ def test_C7_labels_that_nobody_drew_are_refused() -> None:
     assert (caught.value.id, "they hold 4" in caught.value.hint) == ("C7", True)
     with pytest.raises(InputError, match="no label map holds"):
         coding_for([seen()], TrainSettings())
+
+
+def test_C7_a_label_of_the_recipe_that_is_nowhere_is_refused() -> None:
+    """Empty in every visit, it would score 1 in each of them."""
+    recipe = TrainSettings(labels=(Target("whole", (4, 9)), Target("core", (90, 91))))
+    with pytest.raises(InputError, match=r"holds the label 'core' \(90, 91\)") as caught:
+        coding_for([seen(v4=10)], recipe)
+    assert (caught.value.id, caught.value.hint[:11]) == ("C7", "they hold 4")
+    assert len(coding_for([seen(v4=10), seen(v91=1)], recipe).targets) == 2
