@@ -7,6 +7,7 @@ import pytest
 import torch
 from monai.metrics import HausdorffDistanceMetric, SurfaceDiceMetric
 from scipy import ndimage
+from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
 from medfuse.geometry import Geometry
@@ -52,6 +53,23 @@ def test_a_sheared_grid_is_measured_in_the_world(seed: int) -> None:
     found = surface_distances(*masks, grid)
     np.testing.assert_allclose(np.sort(found[0]), np.sort(apart.min(axis=1)), atol=1e-9)
     np.testing.assert_allclose(np.sort(found[1]), np.sort(apart.min(axis=0)), atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_map_of_distances_says_what_a_tree_says(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prediction with millions of surface voxels is measured on a map; small ones by a tree."""
+    masks = blobs(seed)
+    grid = straight(masks[0].shape)
+    found = []
+    for voxels in (0, 10**9):
+        monkeypatch.setattr("medfuse.metrics.surfaces._A_POINT", voxels)
+        tree = voxels == 0
+        monkeypatch.setattr("medfuse.metrics.surfaces.KDTree", KDTree if tree else None)
+        found.append(surface_distances(*masks, grid))
+    for by_tree, by_map in zip(*found, strict=True):
+        np.testing.assert_allclose(by_map, by_tree, atol=1e-9)
 
 
 def test_a_plate_moved_by_two_slices_is_two_slices_off() -> None:
