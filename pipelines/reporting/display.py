@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from medfuse.errors import UsageError
+from medfuse.geometry import Array64
 from medfuse.study import AlignedStudy, Study
 from medfuse.volume import LabelMap, Volume
 from pipelines.reporting import figures
@@ -45,7 +49,8 @@ def show(
 
     The volumes of a ``Study`` are shown where they lie, each through its own centre; those of an
     ``AlignedStudy`` on the same planes, so that a column shows one place. ``labels`` are tinted
-    over them where they lie in the world; ``names`` chooses volumes. The patient's right is on
+    over them where they lie in the world, on planes through their middle; ``names`` chooses
+    volumes. The patient's right is on
     the left. Raises ``UsageError`` for an unknown name or an empty study.
 
     >>> import medfuse as mf
@@ -97,6 +102,8 @@ def _known(volumes: dict[str, Volume]) -> str:
 
 def _shown(name: str, volume: Volume, common: Content | None, labels: LabelMap | None) -> Row:
     around = common or content(volume)
+    if labels is not None and labels.array.any():
+        around = replace(around, centre=_middle(labels))
     row = []
     for plane in planes_through(around, finest=min(volume.geometry.spacing)):
         drawn = figures.grey(cut(volume, plane), window(volume), plane)
@@ -104,6 +111,14 @@ def _shown(name: str, volume: Volume, common: Content | None, labels: LabelMap |
             drawn = figures.labelled(drawn, cut_labels(labels, plane), plane)
         row.append((drawn, plane))
     return _caption(name, volume), row
+
+
+def _middle(labels: LabelMap) -> Array64:
+    """Return the labelled place that is nearest to the middle of all, (3,) LPS mm."""
+    places = labels.geometry.world(np.argwhere(labels.array))
+    apart = ((places - places.mean(axis=0)) ** 2).sum(axis=1)
+    middle: Array64 = places[apart.argmin()]
+    return middle
 
 
 def _caption(name: str, volume: Volume) -> str:

@@ -58,6 +58,18 @@ def test_labels_are_tinted_only_where_asked(scenes: SimpleNamespace) -> None:
         assert (np.ptp(middle, axis=2).max() > 50) == coloured
 
 
+def test_each_plane_passes_through_a_small_label_off_the_middle(scenes: SimpleNamespace) -> None:
+    head = scenes.head()
+    inside = np.argwhere(head.array > 0)
+    spot = inside[len(inside) // 5]
+    marked = np.zeros(head.array.shape, np.uint16)
+    marked[tuple(slice(n, n + 2) for n in spot)] = 1
+    figure = show(head, labels=LabelMap(marked, head.geometry))
+    for axes in figure.axes:
+        drawn = np.asarray(axes.images[0].get_array()).astype(int)
+        assert np.ptp(drawn, axis=2).max() > 50
+
+
 def test_compare_draws_both_a_checkerboard_and_contours(scenes: SimpleNamespace) -> None:
     aligned = scenes.aligned("CT")
     figure = compare(aligned.volumes["T1"], aligned.volumes["CT"])
