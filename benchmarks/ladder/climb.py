@@ -73,7 +73,7 @@ def measured(row: Row, run: Run, seed: int) -> tuple[Figures, Figures | None]:
                     run.budget_of(row), seed=seed)  # fmt: skip
     found = _TRIALS[row.part](trained.network, row, task, run.cases, seed)
     spoilt = None
-    if row.subsets:
+    if row.corrupt:
         spoilt = trials.spoilt(trained.network, found["threshold"], task, run.cases, seed)
     _keep(trained, run, key_of(row, run, seed))
     found |= {**_costs(trained), "cases": run.cases, "ceiling": row.ceiling,

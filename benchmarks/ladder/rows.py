@@ -25,8 +25,9 @@ _MONOTONE = ("mean", "learned", "vote")  # the others weigh or look at the score
 class Row:
     """One network on one part. ``sees``: the scans it is given, empty for all of them.
 
-    ``subsets``: trained and tried on every subset of the scans. ``registered``: trained without
-    shifts, and tried after each B was moved back by a search without learning.
+    ``subsets``: trained and tried on every subset of the scans; ``corrupt``: then on spoilt ones.
+    ``registered``: trained without shifts, and tried after each B was moved back by a search
+    without learning.
     """
 
     part: str
@@ -34,6 +35,7 @@ class Row:
     settings: FusionSettings
     sees: tuple[int, ...] = ()
     subsets: bool = False
+    corrupt: bool = False
     registered: bool = False
     seeds: int = 3
 
@@ -89,18 +91,19 @@ def rows(side: int) -> list[Row]:
     found = [Row("code-match", name, kinds[name]) for name in list(kinds)[:3]]
     found.append(Row("code-match", "A alone", kinds["data concat"], sees=(0,), seeds=1))
     found += [Row("shift-match", name, kinds[name]) for name in ("data offset", "data concat")]
-    found.append(Row("subset", "data concat", kinds["data concat"], subsets=True))
+    every = {"subsets": True, "corrupt": True}
+    found.append(Row("subset", "data concat", kinds["data concat"], **every))
     found.append(
         Row("shift-match", "register, then data concat", kinds["data concat"], registered=True)
     )
     found += [
-        Row("subset", name, kinds[name], subsets=True) for name in ("feature concat", "model mean")
+        Row("subset", name, kinds[name], **every) for name in ("feature concat", "model mean")
     ]
     found += [Row("shift-match", name, kinds[name]) for name in ("feature concat", "model mean")]
     crossed = replace(plain, operator="cross_attention")
     found.append(Row("shift-match", "feature cross_attention", crossed, seeds=2))
     found.append(Row("code-match", "data offset", kinds["data offset"]))
-    found.append(Row("subset", "data offset", kinds["data offset"], subsets=True))
+    found.append(Row("subset", "data offset", kinds["data offset"], **every))
     found += [
         Row(part, "feature offset", kinds["feature offset"], subsets=part == "subset", seeds=1)
         for part in ("code-match", "shift-match", "subset")
@@ -110,7 +113,7 @@ def rows(side: int) -> list[Row]:
         for name in _OTHERS
     ]
     found += [
-        Row("code-match", f"model {name}", replace(plain, level="model", combiner=name), seeds=2)
+        Row("code-match", f"model {name}", replace(plain, level="model", combiner=name), seeds=1)
         for name in _COMBINERS
     ]
     found.append(Row("code-match", "hybrid concat", replace(plain, level="hybrid"), seeds=2))
