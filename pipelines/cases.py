@@ -56,8 +56,8 @@ def list_cases(
     """Return the cases in patients' folders, folders of them, and manifests (CSV), in their order.
 
     ``role`` keeps those of a manifest that are for it (``"test"``); ``allow_outside`` lets one name
-    files outside of its folder. Raises ``InputError`` where
-    nothing is there, ``UsageError`` where two have the same name, or a name cannot be a folder's.
+    files outside of its folder. Raises ``InputError`` where nothing is there, ``UsageError`` where
+    two have the same name, a name cannot be a folder's, or nothing says what is for ``role``.
     """
     cases = [case for place in places for case in _cases(place, role, allow_outside)]
     if not cases:
@@ -104,15 +104,24 @@ def _cases(place: str, role: Role | None, allow_outside: bool) -> list[Case]:
     scans = sorted_files(path)[0]
     if len(subjects) > 1 or (not scans and any(sorted_files(entry)[0] for entry in inner)):
         return _listed(path, role, allow_outside)
+    if role is not None:
+        raise _no_split(path)
     return [Case(path.name, {name: str(found[0]) for name, found in _named(scans).items()}, place)]
 
 
 def _listed(path: Path, role: Role | None, allow_outside: bool) -> list[Case]:
+    studies = read_manifest(path, allow_outside=allow_outside, learned=False).studies
+    if role is not None and not any(entry.role for entry in studies):
+        raise _no_split(path)
     return [
         Case(entry.id, entry.volumes, labels=locate(entry.labels).path if entry.labels else "")
-        for entry in read_manifest(path, allow_outside=allow_outside, learned=False).studies
+        for entry in studies
         if role is None or entry.role == role
     ]
+
+
+def _no_split(path: Path) -> UsageError:
+    return UsageError("--split needs a manifest with a column split", where=path)
 
 
 def _named(scans: Iterable[Path]) -> dict[str, list[Path]]:

@@ -42,6 +42,19 @@ _RUNS = "runs"
 _MANY, _STEPS = 100_000, 20  # epochs that no budget reaches, and steps between two looks at it
 
 
+def outlook(contest: Contest) -> str:
+    """Say in one line how much there is to do: the minutes are those of the trainings alone."""
+    levels, folds = len(contest.levels), len(contest.splits)
+    held = sum(len(split.validate) for split in contest.splits)
+    each = contest.minutes
+    long = f"{each:.1f} minutes" if each >= 2 else f"{60 * each:.0f} seconds"
+    return (
+        f"{levels * folds} trainings of {long} each ({levels} levels, {folds} "
+        f"fold{'' if folds == 1 else 's'}); on top come their preparation and {held * levels * 2} "
+        f"segmentations ({held} visits x {levels} levels x 2: all scans, and one missing)"
+    )
+
+
 def compare(
     cohort: Cohort,
     settings: TrainSettings,

@@ -103,8 +103,9 @@ def check_enough(cases: int) -> None:
     """Raise ``UsageError`` where so few held-out cases could not show a difference."""
     if cases < LEAST_CASES:
         raise UsageError(
-            f"{cases} held-out cases cannot show a difference",
-            hint=f"hold out at least {LEAST_CASES}: more patients, or more folds",
+            f"{cases} held-out case{'' if cases == 1 else 's'} cannot show a difference",
+            hint=f"hold out at least {LEAST_CASES}: more patients, or more folds; where the split "
+            "of a manifest says who is held out, folds do nothing: say validate of more patients",
         )
 
 

@@ -23,7 +23,7 @@ from medfuse.progress import Progress, silent
 from medfuse.record import Record
 from medfuse.volume import LabelMap
 from pipelines.comparable import Regions, chosen_regions, onto_truth
-from pipelines.evaluation import COLUMNS, TABLE, EvaluateSettings, Evaluation, Scored
+from pipelines.evaluation import COLUMNS, TABLE, EvaluateSettings, Evaluation, Scored, counted
 from pipelines.hearing import heard
 from pipelines.output_folder import PAGE, RECORD, OutputFolder
 from pipelines.pairing import Paired, Pairs
@@ -49,6 +49,7 @@ def evaluate(
     made: list[Scored] = []
     repairs: list[tuple[str, Repair]] = []
     ordered = sorted(pairs.pairs, key=lambda one: (str(one.truth), one.subset))
+    repairs += _learned(ordered)
     known = _known(ordered, settings)
     regions = chosen_regions(known, settings.labels)
     if settings.labels:
@@ -74,6 +75,17 @@ def evaluate(
 
 def _of(scored: Sequence[Scored], subset: str) -> dict[str, Mapping[str, LabelScores]]:
     return {one.paired.case: one.scores.labels for one in scored if one.paired.subset == subset}
+
+
+def _learned(pairs: Sequence[Paired]) -> list[tuple[str, Repair]]:
+    """Warn of cases that the model may know by heart, as the manifest says."""
+    every = {one.case for one in pairs}
+    count = len({one.case for one in pairs if one.learned})
+    if not count:
+        return []
+    were, their = ("was", "its score is") if count == 1 else ("were", "their scores are")
+    what = f"{count} of {counted(len(every), 'case')} {were} learned from or chose the weights"
+    return [("data", Repair(f"{what}: {their} too good", id="learned"))]
 
 
 def _note(record: Record, pairs: Sequence[Paired], repairs: Sequence[tuple[str, Repair]]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipelines.pairing import Paired
 from pipelines.summary import Summary
 
 TABLE = "scores.csv"
+_NAMED = 8  # cases or subsets that a sentence names
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,51 @@ class Evaluation:
     unpredicted: Mapping[str, tuple[str, ...]]
     repairs: tuple[tuple[str, Repair], ...] = field(default=())
 
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The scored cases that were learned from, or chose the weights."""
+        return tuple(sorted({one.paired.case for one in self.scored if one.paired.learned}))
+
+    def unscored(self) -> list[str]:
+        """Say which cases have a truth and no prediction, once for subsets that lack the same."""
+        scored = Counter(one.paired.subset for one in self.scored)
+        alike: dict[tuple[tuple[str, ...], int], list[str]] = {}
+        for subset, missing in self.unpredicted.items():
+            if missing:
+                whole = len(missing) + scored[subset]
+                alike.setdefault((tuple(missing), whole), []).append(subset)
+        said = []
+        for (missing, whole), subsets in alike.items():
+            lack = "has no prediction and is" if len(missing) == 1 else "have no prediction and are"
+            said.append(
+                f"{self._with(subsets)}{len(missing)} of {counted(whole, 'case')} with a truth "
+                f"{lack} not scored: {listed(missing)}"
+            )
+        return said
+
+    def _with(self, subsets: Sequence[str]) -> str:
+        """Name subsets at the beginning of a sentence, where there are several."""
+        if len(self.unpredicted) == 1 and not subsets[0]:
+            return ""
+        if 1 < len(subsets) == len(self.unpredicted):
+            return f"with each of the {len(subsets)} subsets, "
+        return f"with {listed(subsets)}: "
+
     def document(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
         return {
             **self.summary.document(),
             "unpredicted": {name: list(cases) for name, cases in self.unpredicted.items()},
+            "learned": list(self.learned),
         }
+
+
+def counted(count: int, word: str) -> str:
+    """Return ``1 case`` or ``2 cases``."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Name the first of them, and say how many more there are."""
+    rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + rest

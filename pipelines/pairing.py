@@ -19,6 +19,7 @@ from medfuse.io import files
 from medfuse.io.locators import locate
 from medfuse.io.manifest import read_manifest
 from medfuse.io.studies import is_label_name
+from medfuse.io.tables import read_table
 from medfuse.io.volumes import DICOM, SUFFIXES, read_labels, stem, suffix
 from medfuse.volume import LabelMap
 
@@ -36,7 +37,8 @@ class Paired:
 
     ``truth`` and ``scans`` are as a manifest lists them, the options of reading on them
     (``labels.nii.gz:xform=sform``); scans lie beside the truth, for pictures. ``regions`` is what
-    the prediction's record says that the model looked for (None: there is no record).
+    the prediction's record says that the model looked for (None: there is no record). ``learned``:
+    the manifest says that the case was learned from, or chose the weights.
     """
 
     subset: str
@@ -45,6 +47,7 @@ class Paired:
     truth: Path
     scans: tuple[Path, ...] = ()
     regions: Mapping[str, tuple[int, ...]] | None = None
+    learned: bool = False
 
     @property
     def truth_file(self) -> Path:
@@ -97,7 +100,8 @@ def pair(
     """Pair the label maps of two folders; ``labels`` may be a manifest (CSV) with a label column.
 
     ``allow_outside`` lets the manifest name files outside of its folder. Raises ``InputError``: no
-    label map in a folder (C4), two of one case (C5), a prediction without a truth (C4).
+    label map in a folder or a manifest (C4), two of one case (C5), a prediction without a truth
+    (C4), a scan or a label map in place of a folder (N41).
     """
     truths = _truths(labels, allow_outside)
     found: dict[tuple[str, str], Paired] = {}
@@ -115,11 +119,13 @@ def pair(
         if len(truths[name[1]]) > 1:
             raise _ambiguous(name[1], labels)
         truth = truths[name[1]][0]
-        found[name] = Paired(*name, one.path, truth.path, truth.scans, _regions(one.path))
+        regions = _regions(one.path)
+        found[name] = Paired(*name, one.path, truth.path, truth.scans, regions, truth.learned)
     if strangers:
         known = sorted({one.names[0][1] for maps in truths.values() for one in maps})
+        have = "1 prediction has" if len(strangers) == 1 else f"{len(strangers)} predictions have"
         raise InputError(
-            f"{len(strangers)} predictions have no truth: {', '.join(strangers[:8])}",
+            f"{have} no truth: {', '.join(strangers[:8])}",
             where=predictions,
             hint=f"the truth has {', '.join(known[:8])}; the names must be the same",
             id="C4",
@@ -156,19 +162,10 @@ def _truths(labels: str | os.PathLike[str], allow_outside: bool) -> dict[str, li
     given = Path(os.path.abspath(labels))  # noqa: PTH100 - a leading "~" is a name here
     if files.is_folder(given):
         maps = list(_maps(given))
+        if not maps:
+            raise InputError("there is no label map in it", where=labels, id="C4")
     else:
-        maps = [
-            _Map(
-                Path(e.labels),
-                (("", e.id),),
-                tuple(map(Path, e.volumes.values())),
-                learned=e.role in ("train", "validate"),
-            )
-            for e in read_manifest(given, allow_outside=allow_outside, learned=False).studies
-            if e.labels is not None
-        ]
-    if not maps:
-        raise InputError("there is no label map in it", where=labels, id="C4")
+        maps = _listed(given, labels, allow_outside)
     named: dict[str, list[_Map]] = {}
     for rank in (0, 1, 2):  # a second name counts where it is nobody's first
         taken = set(named)
@@ -177,6 +174,38 @@ def _truths(labels: str | os.PathLike[str], allow_outside: bool) -> dict[str, li
                 if case not in taken:
                     named.setdefault(case, []).append(one)
     return named
+
+
+def _listed(table: Path, given: object, allow_outside: bool) -> list[_Map]:
+    """Return the label maps that a manifest lists; ``given`` is how it was named."""
+    files.readable(table)
+    if suffix(table) is not None:
+        raise InputError(
+            "is one scan or label map; LABELS is a folder of label maps, or a CSV manifest",
+            where=given,
+            hint="name the folder that holds the label map",
+            id="N41",
+        )
+    maps = [
+        _Map(
+            Path(e.labels),
+            (("", e.id),),
+            tuple(map(Path, e.volumes.values())),
+            learned=e.role in ("train", "validate"),
+        )
+        for e in read_manifest(table, allow_outside=allow_outside, learned=False).studies
+        if e.labels is not None
+    ]
+    if not maps:
+        columns, _ = read_table(table, key="subject")
+        there = "label" in columns
+        raise InputError(
+            "its column 'label' is empty in every row" if there else "has no column 'label'",
+            where=given,
+            hint="list there the true label map of each case",
+            id="C4",
+        )
+    return maps
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
@@ -194,7 +223,7 @@ def _maps(root: Path) -> Iterator[_Map]:
         paths = [Path(inside, name) for name in sorted(names) if name[0] != "."]
         volumes = [path for path in paths if _may_be_labels(path)]
         above = Path(inside).relative_to(root)
-        yield from _maps_here(above, volumes)
+        yield from _maps_here(root, above, volumes)
 
 
 def _may_be_labels(path: Path) -> bool:
@@ -211,15 +240,15 @@ def _is_file_of_values(path: Path) -> bool:
     return SUFFIXES[str(suffix(path))] != DICOM
 
 
-def _maps_here(above: Path, volumes: list[Path]) -> Iterator[_Map]:
-    """Yield the maps of one folder: a case's own map, or one map a case."""
+def _maps_here(root: Path, above: Path, volumes: list[Path]) -> Iterator[_Map]:
+    """Yield the maps of the folder ``root / above``: a case's own map, or one map a case."""
     maps = [path for path in volumes if is_label_name(path)]
     scans = tuple(path for path in volumes if path not in maps and _is_file_of_values(path))
     exact = [path for path in maps if stem(path).lower() == "labels"]
     # of labels.nii.gz and labels.dcm the first: they say the same
     exact.sort(key=lambda path: SUFFIXES[str(suffix(path))] == DICOM)
     if exact:
-        yield _Map(exact[0], tuple(_names_of(above)), scans)
+        yield _Map(exact[0], tuple(_names_of(root, above)), scans)
         return
     here = "" if above == Path() else above.as_posix()
     alone = len(maps) == 1 and bool(scans)  # a patient's folder with scans and one map
@@ -227,15 +256,21 @@ def _maps_here(above: Path, volumes: list[Path]) -> Iterator[_Map]:
         case = _TAIL.sub("", stem(path))
         names = [(here, case)] if case else []
         if alone or not names:
-            names = [*_names_of(above), *names] or [("", stem(path))]
+            own = _names_of(root, above)
+            names = [*names, *own] if above == Path() else [*own, *names]
         beside = scans if alone else tuple(scan for scan in scans if scan.name.startswith(case))
         yield _Map(path, tuple(names), beside if maps else ())
 
 
-def _names_of(above: Path) -> list[tuple[str, str]]:
-    """Return the names of a case whose folder is ``above``; of a visit the patient's too."""
+def _names_of(root: Path, above: Path) -> list[tuple[str, str]]:
+    """Return the names of a case whose folder is ``above``; of a visit the patient's too.
+
+    A case's own folder may have been named itself. Its name is all that tells whose it is, so a
+    visit has none but that with its patient: each patient has a ``ses-1``.
+    """
     if above == Path():
-        return []
+        visit = root.name.startswith("ses-")
+        return [("", f"{root.parent.name}_{root.name}" if visit else root.name)]
     names = [("" if above.parent == Path() else above.parent.as_posix(), above.name)]
     patient = above.parent
     if above.name.startswith("ses-") and patient != Path():

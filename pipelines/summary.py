@@ -2,7 +2,8 @@
 
 Means are over cases (macro); the pooled Dice adds up voxels first (micro), which large lesions
 dominate. Intervals are percentile bootstraps over cases: what another draw of as many cases might
-have given. With few cases they are wide, and that is what they say.
+have given. With few cases they are wide, and that is what they say; with one or two there is next
+to nothing to draw from, and no interval.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from medfuse.metrics.scores import LabelScores
 Table = Mapping[str, Mapping[str, LabelScores]]  # case -> label -> scores
 _DRAWS = 2000
 _WORSE = 0.01  # a Dice that falls by more with one modality more is counter-intuitive
+_FEWEST = 3  # cases that an interval needs
+_NO_INTERVAL = (math.nan, math.nan)
 ALL = "all labels"
 
 
@@ -29,10 +32,10 @@ ALL = "all labels"
 class LabelSummary:
     """The scores of one label in ``cases`` cases of one subset.
 
-    ``dice`` is the mean with its ``interval`` (95 %), ``pooled_dice`` that of all voxels together,
-    ``dice_present`` the mean where the truth holds the label (NaN: nowhere). ``hd95_mm`` is the
-    median, infinite ones counted in and told in ``hd95_infinite``. ``empty`` counts the maps that
-    were scored by rule; lesions are added over all cases.
+    ``dice`` is the mean with its ``interval`` (95 %; NaN: too few cases), ``pooled_dice`` that of
+    all voxels together, ``dice_present`` the mean where the truth holds the label (NaN: nowhere).
+    ``hd95_mm`` is the median, infinite ones counted in and told in ``hd95_infinite``. ``empty``
+    counts the maps that were scored by rule; lesions are added over all cases.
     """
 
     cases: int
@@ -62,12 +65,12 @@ class LabelSummary:
         return found / predicted if predicted else 1.0
 
     def document(self) -> dict[str, Any]:
-        """Return plain values for JSON, with what it does not know (infinite) as null."""
+        """Return plain values for JSON, with what is infinite or not known as null."""
         found, true, predicted = self.lesions
         return {
             "cases": self.cases,
             "dice": _plain(self.dice),
-            "dice_95": [_plain(end) for end in self.interval],
+            "dice_95": _plain_ends(self.interval),
             "dice_median": _plain(self.median_dice),
             "dice_worst": _plain(self.worst_dice),
             "dice_pooled": _plain(self.pooled_dice),
@@ -101,7 +104,7 @@ class Summary:
             "subsets": {
                 subset: {name: one.document() for name, one in labels.items()}
                 | {ALL: {"dice": _plain(self.overall[subset][0]),
-                         "dice_95": [_plain(end) for end in self.overall[subset][1]]}}
+                         "dice_95": _plain_ends(self.overall[subset][1])}}
                 for subset, labels in self.subsets.items()
             },
             "more_modalities_lower_dice": {"count": self.counter[0], "of": self.counter[1]},
@@ -124,7 +127,12 @@ def summarise(tables: Mapping[str, Table], *, seed: int = 0) -> Summary:
 
 
 def interval(values: Sequence[float], seed: int, *names: str) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of a mean over cases."""
+    """Return the 95 % percentile bootstrap interval of a mean over cases; of fewer than 3, NaN.
+
+    Draws from one case are all alike, and an interval without width would pass for certainty.
+    """
+    if len(values) < _FEWEST:
+        return _NO_INTERVAL
     given = np.asarray(values)
     rng = seeds.rng(seed, "interval", *names)
     drawn = given[rng.integers(0, len(given), (_DRAWS, len(given)))].mean(axis=1)
@@ -176,6 +184,15 @@ def _counter(tables: Mapping[str, Table]) -> tuple[int, int]:
                     total += 1
                     worse += tables[more][case][name].dice < one.dice - _WORSE
     return worse, total
+
+
+def interval_text(ends: tuple[float, float], form: str) -> str | None:
+    """Return an interval in words, ``"{:.3f} to {:.3f}"`` say; None where there is none."""
+    return None if math.isnan(ends[0]) else form.format(*ends)
+
+
+def _plain_ends(ends: tuple[float, float]) -> list[float | None] | None:
+    return None if math.isnan(ends[0]) else [_plain(end) for end in ends]
 
 
 def _plain(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medfuse import settings as settings_
-from medfuse.errors import Repair, UsageError
+from medfuse.errors import InputError, Repair, UsageError
 from medfuse.io import files
 from medfuse.io.manifest import read_manifest
 from medfuse.progress import Progress, silent
@@ -42,13 +43,12 @@ def read_recipe(path: str | os.PathLike[str], **changes: Any) -> TrainSettings:
     """Return the settings in a TOML file; ``changes`` that are not None go before them.
 
     A name that is no file may be that of a recipe which comes with medfuse (``lesion``). A
-    relative ``data`` counts from the recipe's folder. Raises ``UsageError`` for what is no recipe.
+    relative ``data`` counts from the recipe's folder. Raises ``UsageError`` for what is no recipe,
+    ``InputError`` where there is no such file.
     """
     from medfuse.training.settings import TrainSettings
 
-    ours = RECIPES / f"{os.fspath(path)}.toml"
-    shipped = "/" not in os.fspath(path) and not Path(path).exists() and ours.is_file()
-    file = files.readable(ours if shipped else path)
+    file = _found(path)
     try:
         values = tomllib.loads(files.stored(file).decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -58,6 +58,21 @@ def read_recipe(path: str | os.PathLike[str], **changes: Any) -> TrainSettings:
     if found.data:
         found = replace(found, data=os.path.abspath(file.parent / found.data))  # noqa: PTH100
     return found
+
+
+def _found(path: str | os.PathLike[str]) -> Path:
+    """Return the file of a recipe; where there is none, the error names one that was meant."""
+    ours = RECIPES / f"{os.fspath(path)}.toml"
+    if "/" not in os.fspath(path) and not Path(path).exists() and ours.is_file():
+        return files.readable(ours)
+    try:
+        return files.readable(path)
+    except InputError as error:
+        names = [recipe.stem for recipe in RECIPES.glob("*.toml")]
+        near = difflib.get_close_matches(Path(path).stem, names, n=1)
+        if near and error.id == "N40":  # no such file
+            error.hint = f"did you mean the recipe {near[0]}, which comes with medfuse?"
+        raise
 
 
 def cohort_of(settings: TrainSettings, data: str | None, *, allow_outside: bool = False) -> Cohort:

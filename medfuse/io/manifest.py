@@ -20,7 +20,7 @@ from medfuse.io.locators import locate
 from medfuse.io.own_results import is_segmented
 from medfuse.io.passed_over import passed_over
 from medfuse.io.shared import refuse_shared
-from medfuse.io.studies import sorted_files
+from medfuse.io.studies import is_label_name, sorted_files
 from medfuse.io.tables import Row, read_table
 from medfuse.io.volumes import stem
 from medfuse.modality import MODALITIES, modality_from_name
@@ -80,12 +80,24 @@ def _of_table(given: Path, allow_outside: bool) -> list[StudyEntry]:
     columns, rows = read_table(given, key="subject")
     for name in columns:
         if name not in COLUMNS:
-            near = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(COLUMNS)}"
+            near = _meant(name, columns)
+            hint = f"did you mean {near!r}?" if near else f"known are {', '.join(COLUMNS)}"
             raise InputError(f"unknown column {name!r}", where=given, hint=hint, id="C3")
     _refuse_outside(given, rows, allow_outside)
     _refuse_missing(given, rows)
     return [_of_row(given, row) for row in rows]
+
+
+def _meant(name: str, columns: Iterable[str]) -> str:
+    """Return the column that a name stands for, by its words or its letters; empty: none.
+
+    One that is there already was not meant: a ``T1c`` beside a ``T1`` is no ``T1``.
+    """
+    told = "label" if is_label_name(Path(name)) else modality_from_name(name).name
+    free = [column for column in COLUMNS if column not in set(columns)]
+    if told in COLUMNS:
+        return told if told in free else ""
+    return next(iter(difflib.get_close_matches(name, free, n=1)), "")
 
 
 def _listed(row: Row) -> Iterator[tuple[str, str]]:

@@ -93,7 +93,7 @@ def sweep(
                 _window(sums, (0, *place), windows.size).add_(part * weights)
                 _window(norms, (0, *place), windows.size).add_(weights)
             done += len(group)
-            progress("windows", done, total)
+            progress("segmenting", done, total)
         assert sums is not None
         ready = (rows[number + 1] if number + 1 < len(rows) else full[0]) - row
         finished = sums[:, :ready] / norms[:ready]

@@ -39,6 +39,14 @@ from pipelines.cli import (
     worker,
 )
 
+_REMOVED = "what was not finished is removed"
+_STOPPED = {  # what becomes of the results of a command that is stopped
+    "train": "the epochs that were finished are kept, go on with --resume",
+    "segment": f"the cases that were finished are kept, {_REMOVED}",
+    "compare-fusion": "what was finished is kept, the same command goes on",
+    "phantom": f"the heads that were finished are kept, {_REMOVED}",
+}
+
 app = typer.Typer(
     name="medfuse",
     add_completion=False,
@@ -75,7 +83,8 @@ def door(
 
     \b
     Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 bad input, 4 refused by the quality gate,
-    5 output cannot be written, 6 out of memory, disk or time, 130 Ctrl-C, 143 stopped.
+    5 output cannot be written, 6 out of memory, disk or time, 7 some of several cases failed,
+    130 Ctrl-C, 143 stopped.
 
     Research software, not a medical device.
     """
@@ -106,12 +115,18 @@ def _main() -> int:
         terminal.quiet_libraries()
         return run(arguments)
 
-    return worker.supervise(work, _report)
+    return worker.supervise(work, _report, stopped=_stopped(arguments))
 
 
 def _report(text: str) -> None:
     terminal.show_cursor()
     terminal.complain(f"error: {text}")
+
+
+def _stopped(arguments: list[str]) -> str:
+    """Say what becomes of the results where a signal ends the command."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    return _STOPPED.get(command, _REMOVED)
 
 
 def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
@@ -149,7 +164,8 @@ def _told(problem: Exception) -> int:
         terminal.error(problem)
         return problem.exit_code
     if hasattr(problem, "format_message"):  # Click's own: a wrong option or argument
-        terminal.complain(f"error: {escaped(problem.format_message())}; see medfuse --help")
+        what = problem.format_message().replace("Value error, ", "").rstrip(".")
+        terminal.complain(f"error: {escaped(what)}; see medfuse --help")
         return 2
     if isinstance(problem, MemoryError) or "allocate" in str(problem):
         terminal.complain(

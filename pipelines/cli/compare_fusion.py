@@ -58,9 +58,10 @@ def command(  # noqa: PLR0913 - the options of the command
 
     The patients are split as for train (a column split goes before --folds), each level is
     trained on the same ones for its share of the minutes, and those held out are segmented with
-    all their scans and with one missing. Writes DIR/page.html, DIR/compare.csv (one row a level,
-    case and label), DIR/record.json, and the models in DIR/runs. A run that was killed goes on
-    where it was when the command is given again.
+    all their scans and with one missing, which comes on top. How much that is, is said before the
+    start. Writes DIR/page.html, DIR/compare.csv (one row a level, case and label),
+    DIR/record.json, and the models in DIR/runs. A run that was killed goes on where it was when
+    the command is given again.
 
     \b
     Example:
@@ -80,7 +81,7 @@ def command(  # noqa: PLR0913 - the options of the command
     from medfuse.training.job import Machine
     from medfuse.training.settings import TrainSettings
     from pipelines.cli import terminal, worker
-    from pipelines.compare import compare, write_comparison
+    from pipelines.compare import compare, outlook, write_comparison
     from pipelines.contest import Contest
     from pipelines.output_folder import output_folder
     from pipelines.train import read_recipe
@@ -92,6 +93,8 @@ def command(  # noqa: PLR0913 - the options of the command
     with output_folder(out, announce=worker.announce) as folder:
         terminal.tell("data", warned)  # now, not after the minutes
         contest = Contest.of(cohort, levels=chosen, folds=folds, minutes=minutes, seed=seed)
+        if not json:
+            terminal.say(outlook(contest))
         with terminal.repairs() as met, terminal.listener(quiet=json) as progress:
             found = compare(
                 cohort, settings, contest, folder.folder, machine=machine, progress=progress

@@ -106,7 +106,10 @@ def command(  # noqa: PLR0913 - the options of the command
 
 
 def _say(found: Evaluation, out: str, *, json: bool) -> None:
+    from medfuse.errors import escaped
     from pipelines.cli import terminal
+    from pipelines.evaluation import counted
+    from pipelines.summary import interval_text
 
     document: dict[str, Any] = found.document()
     if json:
@@ -114,19 +117,16 @@ def _say(found: Evaluation, out: str, *, json: bool) -> None:
 
         terminal.say(json_.dumps(document))
         return
-    for name, missing in found.unpredicted.items():
-        if missing:
-            there = f"{name}: " if name else ""
-            terminal.complain(
-                f"warning: {there}{len(missing)} cases have no prediction and are not scored"
-            )
+    for sentence in found.unscored():
+        terminal.complain(f"warning: {escaped(sentence)}")
     for subset, labels in found.summary.subsets.items():
         for name, one in labels.items():
             empty = sum(count for kind, count in one.empty.items() if kind != "no")
             by_rule = f", {empty} by rule (empty)" if empty else ""
+            ends = interval_text(one.interval, "[{:.3f}, {:.3f}]")
             terminal.say(
                 f"{subset + ': ' if subset else ''}{name}: Dice {one.dice:.3f} "
-                f"[{one.interval[0]:.3f}, {one.interval[1]:.3f}] in {one.cases} cases{by_rule}, "
-                f"lesions {one.lesions[0]} of {one.lesions[1]}"
+                f"{ends or '(too few cases for an interval)'} in {counted(one.cases, 'case')}"
+                f"{by_rule}, lesions {one.lesions[0]} of {one.lesions[1]}"
             )
     terminal.say(f"page: {out}/page.html")

@@ -176,8 +176,8 @@ def _work(
                     raise
                 terminal.error(problem)  # type: ignore[arg-type]
                 failed.append(case.id)
-        if done:
-            write_volumes(folder.folder)
+            else:  # now: who is stopped, or fails at a later case, has the table of these
+                write_volumes(folder.folder)
     _say(done, failed, out, json=json)
     if failed:
         raise SomeFailed(

@@ -8,12 +8,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from medfuse.errors import MedfuseError, Repair, escaped
 from medfuse.progress import Progress, silent
+
+_SILENCE = 30  # seconds after which a plain line says how far a long work is
 
 
 def prepare() -> None:
@@ -108,8 +111,13 @@ def among(repair: Repair, others: Iterable[Repair]) -> bool:
 
 
 @contextlib.contextmanager
-def listener(*, quiet: bool = False) -> Iterator[Progress]:
-    """Show progress: a bar on a terminal, plain lines on stdout elsewhere, nothing if ``quiet``."""
+def listener(
+    *, quiet: bool = False, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Progress]:
+    """Show progress: a bar on a terminal, plain lines on stdout elsewhere, nothing if ``quiet``.
+
+    ``clock`` tells the seconds that pass between lines.
+    """
     if _is_terminal():
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
@@ -119,7 +127,7 @@ def listener(*, quiet: bool = False) -> Iterator[Progress]:
         with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
             yield _Bar(bars)
     else:
-        yield silent if quiet else _Lines()
+        yield silent if quiet else _Lines(clock)
 
 
 def _is_terminal() -> bool:
@@ -127,21 +135,29 @@ def _is_terminal() -> bool:
 
 
 class _Lines:
-    """One plain line for each thing that is worked on, when it begins.
+    """One plain line for each case or epoch when it begins; how far it is after a long silence.
 
     A reader that went away must not cost the result: that is met again when the work is done.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
         self.said: set[str] = set()
+        self.last = 0.0
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        thing = _thing(what)
-        if thing not in self.said and done <= total:
-            self.said.add(thing)
-            with contextlib.suppress(OSError):
-                say(escaped(what))
-                sys.stdout.flush()
+        part = _part(what)
+        if part not in self.said:
+            self._say(what)
+        elif done < total and self.clock() - self.last >= _SILENCE:
+            self._say(f"{what} ({done} of {total})")
+        self.said.add(part)
+
+    def _say(self, text: str) -> None:
+        self.last = self.clock()
+        with contextlib.suppress(OSError):
+            say(escaped(text))
+            sys.stdout.flush()
 
 
 class _Bar:
@@ -162,3 +178,13 @@ class _Bar:
 def _thing(what: str) -> str:
     """Return ``CT`` for ``CT: refine``."""
     return what.split(": ")[0]
+
+
+def _part(what: str) -> str:
+    """Return what is worth a plain line of its own: a case, ``CT``, or an epoch of a training.
+
+    Not each epoch of a comparison: these are short and many.
+    """
+    if what.startswith("training: "):
+        return what.split(", ")[0]  # without the loss
+    return what.rsplit(": ", 1)[0]

@@ -27,9 +27,11 @@ Data = Annotated[
     str | None,
     typer.Option("--data", metavar="MANIFEST", help="CSV, BIDS folder, or folder of patients."),
 ]
-Epochs = Annotated[int | None, typer.Option("--epochs", metavar="N", min=1, help="How long.")]
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", metavar="N", min=1, help="At most so many.")
+]
 Minutes = Annotated[
-    float | None, typer.Option("--minutes", metavar="M", help="As many epochs as fit into M.")
+    float | None, typer.Option("--minutes", metavar="M", help="As many of them as fit into M.")
 ]
 Fold = Annotated[
     int | None, typer.Option("--fold", metavar="K", min=0, help="Which part is held out, from 0.")

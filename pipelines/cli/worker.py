@@ -46,18 +46,24 @@ def announce(folder: str | os.PathLike[str], made: bool = False) -> None:
         os.write(_news[0], mark + os.fsencode(os.path.abspath(folder)) + b"\0")  # noqa: PTH100
 
 
-def supervise(work: Callable[[], int], report: Callable[[str], None]) -> int:
+def supervise(
+    work: Callable[[], int],
+    report: Callable[[str], None],
+    *,
+    stopped: str = "what was not finished is removed",
+) -> int:
     """Run ``work`` in a child and return its exit code; ``report`` says how it ended otherwise.
 
-    For the last act of a process: no signal is heard any more when it returns.
+    ``stopped`` is what becomes of the results when a signal ends it. For the last act of a
+    process: no signal is heard any more when it returns.
     """
     try:
-        return _supervised(work, report)
+        return _supervised(work, report, stopped)
     finally:  # the interpreter, on its way out, puts the default handlers back
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
-def _supervised(work: Callable[[], int], report: Callable[[str], None]) -> int:
+def _supervised(work: Callable[[], int], report: Callable[[str], None], stopped: str) -> int:
     lifeline, alive = os.pipe()  # closes when the parent is gone, whatever ended it
     news, announced = os.pipe()
     heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
@@ -80,7 +86,7 @@ def _supervised(work: Callable[[], int], report: Callable[[str], None]) -> int:
     except _Stop as stop:
         _end(child, stop.number)
         _clean(child, news)
-        report("stopped on request; what was not finished is removed")
+        report(f"stopped on request; {stopped}")
         return 128 + stop.number
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:

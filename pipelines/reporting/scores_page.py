@@ -14,15 +14,16 @@ from medfuse.io.volumes import read_labels
 from medfuse.metrics.scores import LabelScores
 from medfuse.record import versions
 from pipelines.comparable import onto_truth
-from pipelines.evaluation import EvaluateSettings, Evaluation, Scored
+from pipelines.evaluation import EvaluateSettings, Evaluation, Scored, counted
 from pipelines.hearing import heard
 from pipelines.reporting import figures, wording
 from pipelines.reporting.rendering import rendered
 from pipelines.reporting.scores_views import MEANINGS, ground_of, pictures
-from pipelines.summary import LabelSummary
+from pipelines.summary import LabelSummary, interval_text
 
 _HIGH, _WIDE = 26, 640  # pixels of one line of dots
 _FEW = 10  # cases below which no mean should be trusted
+_TO = "{:.3f} to {:.3f}"
 
 
 def write_scores_page(found: Evaluation, path: str | Path, *, settings: EvaluateSettings) -> Path:
@@ -66,35 +67,16 @@ def _of(found: Evaluation, subset: str) -> list[Scored]:
     return [one for one in found.scored if one.paired.subset == subset]
 
 
-def _headline(found: Evaluation, subset: str) -> dict[str, str]:
+def _headline(found: Evaluation, subset: str) -> dict[str, str | None]:
     mean, ends = found.summary.overall[subset]
     cases = len(_of(found, subset))
     labels = len(found.summary.subsets[subset])
     return {
         "dice": f"{mean:.3f}",
-        "interval": f"{ends[0]:.3f} to {ends[1]:.3f}",
-        "cases": _counted(cases, "case"),
-        "labels": _counted(labels, "label"),
+        "interval": interval_text(ends, _TO),
+        "cases": counted(cases, "case"),
+        "labels": counted(labels, "label"),
     }
-
-
-def _unscored(found: Evaluation) -> list[str]:
-    """Return which cases have a truth and no prediction, once for subsets that lack the same."""
-    alike: dict[tuple[tuple[str, ...], int], list[str]] = {}
-    for name, missing in found.unpredicted.items():
-        if missing:
-            whole = len(missing) + len(_of(found, name))
-            alike.setdefault((tuple(missing), whole), []).append(name)
-    said = []
-    for (missing, whole), names in alike.items():
-        where = f"With {names[0]}, " if names[0] else ""
-        if len(names) > 1:
-            where = f"With each of {len(names)} subsets, "
-        said.append(
-            f"{where}{len(missing)} of {whole} cases with a truth have no prediction and are not "
-            f"scored: {_some(missing)}."
-        )
-    return said
 
 
 def _cautions(found: Evaluation, subset: str) -> list[str]:
@@ -102,11 +84,11 @@ def _cautions(found: Evaluation, subset: str) -> list[str]:
     said = []
     cases = len(_of(found, subset))
     if cases < _FEW:
-        said.append(
-            f"{_counted(cases, 'case')}: too few to claim a Dice. The interval shows how little "
-            "is known."
-        )
-    said += _unscored(found)
+        known = interval_text(found.summary.overall[subset][1], _TO)
+        less = "The interval shows how little is known" if known else "No interval can be given"
+        said.append(f"{counted(cases, 'case')}: too few to claim a Dice. {less}.")
+    said += [f"{repair.what}." for _, repair in found.repairs if repair.id == "learned"]
+    said += [f"{text[0].upper()}{text[1:]}." for text in found.unscored()]
     for name, one in found.summary.subsets[subset].items():
         counts = [one.empty.get(kind, 0) for kind in ("both", "truth", "prediction")]
         if any(counts):
@@ -116,11 +98,6 @@ def _cautions(found: Evaluation, subset: str) -> list[str]:
                 f"of {one.cases}."
             )
     return said
-
-
-def _some(names: tuple[str, ...]) -> str:
-    rest = f" and {len(names) - 6} more" if len(names) > 6 else ""
-    return ", ".join(names[:6]) + rest
 
 
 def _label_rows(found: Evaluation, subset: str) -> list[dict[str, str]]:
@@ -133,7 +110,7 @@ def _label_row(name: str, one: LabelSummary) -> dict[str, str]:
     return {
         "name": name,
         "dice": f"{one.dice:.3f}",
-        "interval": f"{one.interval[0]:.3f} to {one.interval[1]:.3f}",
+        "interval": interval_text(one.interval, _TO) or "too few cases",
         "median": f"{one.median_dice:.3f}",
         "worst": f"{one.worst_dice:.3f}",
         "pooled": f"{one.pooled_dice:.3f}",
@@ -163,11 +140,10 @@ def _subset_rows(found: Evaluation) -> list[dict[str, Any]]:
                 "cases": len(_of(found, subset)),
                 "dice": [f"{one.dice:.3f}" for one in labels.values()],
                 "all": f"{mean:.3f}",
-                "bar": {
-                    "mean": 100 * mean,
-                    "low": 100 * ends[0],
-                    "wide": 100 * (ends[1] - ends[0]),
-                },
+                "mean": 100 * mean,
+                "range": None
+                if math.isnan(ends[0])
+                else {"low": 100 * ends[0], "wide": 100 * (ends[1] - ends[0])},
             }
         )
     return rows
@@ -232,7 +208,3 @@ def _case_row(name: str, one: LabelScores) -> dict[str, str]:
         "alarms": str(one.lesions.false_alarms),
         "empty": empty.get(one.empty, "nothing was predicted"),
     }
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

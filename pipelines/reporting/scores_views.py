@@ -85,19 +85,23 @@ def _compared(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _around(prediction: np.ndarray, truth: np.ndarray, grid: LabelMap) -> Content:
-    """Return the box around the structure, with its centre in the middle of the largest error."""
+    """Return a cube around the structure, with its centre in the middle of the largest error.
+
+    It is cut where the grid ends. Of a cube the three planes are squares of one scale.
+    """
     either = prediction | truth
     wrong = prediction ^ truth
     inside = np.argwhere(either if either.any() else np.ones_like(either))
     corners = grid.geometry.world(inside)
     centre = grid.geometry.world(_middle(wrong if wrong.any() else either))
     low, high = corners.min(axis=0), corners.max(axis=0)
-    margin = max(_MARGIN_MM, 0.25 * float((high - low).max()))
+    longest = float((high - low).max())
+    side = longest + 2 * max(_MARGIN_MM, 0.25 * longest)
     limits = grid.geometry.corners()
-    box = (
-        np.maximum(low - margin, limits.min(axis=0)),
-        np.minimum(high + margin, limits.max(axis=0)),
-    )
+    first, last = limits.min(axis=0), limits.max(axis=0)
+    # moved rather than cut, where the grid has room on the other side
+    start = np.clip((low + high - side) / 2, first, np.maximum(first, last - side))
+    box = (start, np.minimum(start + side, last))
     return Content(corners, centre, *_at_least_one_step(box, min(grid.geometry.spacing)))
 
 

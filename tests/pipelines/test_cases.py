@@ -88,6 +88,16 @@ def test_no_case_at_all_is_refused(tmp_path: Path) -> None:
         list_cases([str(table)], role="test")
 
 
+def test_a_purpose_needs_a_manifest_that_tells_it(tmp_path: Path) -> None:
+    for name in ("sub-1", "sub-2"):
+        write_case(tmp_path / "all" / name)
+    table = tmp_path / "all.csv"
+    table.write_text("subject,T1\n7,all/sub-1/T1.nii.gz\n")
+    for place in (tmp_path / "all" / "sub-1", tmp_path / "all", table):
+        with pytest.raises(UsageError, match="--split needs a manifest with a column split"):
+            list_cases([str(place)], role="test")
+
+
 def test_only_the_wanted_scans_are_read(tmp_path: Path) -> None:
     folder = write_case(tmp_path / "a")
     (folder / "PET.nii.gz").write_bytes(b"damaged")

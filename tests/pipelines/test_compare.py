@@ -19,7 +19,7 @@ from medfuse.io.volumes import read_labels
 from medfuse.nets import modelfile
 from medfuse.study import AlignedStudy, Cohort
 from medfuse.training.job import Machine
-from pipelines.compare import compare, one_fewer, write_comparison
+from pipelines.compare import compare, one_fewer, outlook, write_comparison
 from pipelines.contest import Compared, Contest
 from pipelines.output_folder import output_folder
 from tests.medfuse.training import toy
@@ -46,6 +46,17 @@ def made(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
         found = compare(cohort, toy.settings(), contest(cohort), out, machine=Machine("cpu"))
         write_comparison(found, toy.settings(), folder)
     return out, found
+
+
+def test_how_much_there_is_to_do_is_known_before(cohort: Cohort) -> None:
+    assert outlook(contest(cohort, minutes=1)) == (
+        "4 trainings of 15 seconds each (2 levels, 2 folds); on top come their preparation and "
+        "16 segmentations (4 visits x 2 levels x 2: all scans, and one missing)"
+    )
+    assert outlook(contest(cohort, minutes=10)).startswith("4 trainings of 2.5 minutes each ")
+    held = [replace(one, role="validate") for one in cohort.studies[:3]]
+    fixed = Cohort((*held, replace(cohort.studies[3], role="train")))
+    assert "(2 levels, 1 fold); " in outlook(contest(fixed))
 
 
 def test_nobody_is_asked_about_whom_a_model_has_seen(

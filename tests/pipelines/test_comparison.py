@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from medfuse.errors import UsageError
-from pipelines.comparison import judge
+from pipelines.comparison import check_enough, judge
 
 CASES = [f"sub-{number}" for number in range(1, 9)]
 
@@ -77,3 +77,12 @@ def test_equal_levels_are_no_winner() -> None:
 def test_what_cannot_be_compared_is_refused(levels: dict[str, list[float]], what: str) -> None:
     with pytest.raises(UsageError, match=what):
         judge(table(**levels))
+
+
+def test_too_few_cases_are_told_what_helps() -> None:
+    with pytest.raises(UsageError, match=r"^1 held-out case cannot") as caught:
+        check_enough(1)
+    assert "where the split of a manifest says who is held out, folds do nothing" in (
+        caught.value.hint
+    )
+    check_enough(3)

@@ -203,6 +203,28 @@ def test_subsets_are_scored_apart(folders: Path) -> None:
     assert found.summary.counter == (0, 4)
 
 
+def test_cases_that_were_learned_are_said(folders: Path, place: OutputFolder) -> None:
+    table = folders / "truth" / "all.csv"
+    rows = [f"{case},{case}/T1.nii.gz,{case}/labels.nii.gz" for case in "ab"]
+    table.write_text("\n".join(["subject,T1,label,split", f"{rows[0]},train", f"{rows[1]},test"]))
+    record = Record("evaluate")
+    found = evaluate(pair(folders / "seg", table), record=record)
+    what = "1 of 2 cases was learned from or chose the weights: its score is too good"
+    assert [(case, repair.id, repair.what) for case, repair in found.repairs] == [
+        ("data", "learned", what)
+    ]
+    write_evaluation(found, place, record, EvaluateSettings())
+    document = json.loads((place.folder / "record.json").read_text())
+    assert document["warnings"] == [{"volume": "data", "id": "learned", "what": what}]
+    assert document["summary"]["learned"] == ["a"]
+    assert f'<p class="missing">{what}.</p>' in (place.folder / "page.html").read_text()
+    table.write_text(table.read_text().replace("test", "validate"))
+    ((_, repair),) = evaluate(pair(folders / "seg", table)).repairs
+    assert "2 of 2 cases were learned from" in repair.what
+    assert "their scores are too good" in repair.what
+    assert not judged(folders).repairs
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[OutputFolder]:
     with output_folder(tmp_path / "out") as folder:

@@ -155,7 +155,9 @@ def test_nobody_waits_for_predictions_of_what_was_learned_from(tmp_path: Path) -
     assert [one.case for one in found.pairs] == ["c"]
     assert found.unpredicted == {"": ("d", "e")}
     touch(tmp_path / "seg" / "a" / "labels.nii.gz")  # scored all the same where it is there
-    assert [one.case for one in pair(tmp_path / "seg", manifest).pairs] == ["a", "c"]
+    touch(tmp_path / "seg" / "b" / "labels.nii.gz")
+    again = pair(tmp_path / "seg", manifest).pairs
+    assert [(one.case, one.learned) for one in again] == [("a", True), ("b", True), ("c", False)]
 
 
 def test_a_truth_without_a_prediction_is_told(tmp_path: Path) -> None:
@@ -168,12 +170,33 @@ def test_a_truth_without_a_prediction_is_told(tmp_path: Path) -> None:
     assert found.unpredicted == {"T1": ("c", "d"), "T1+CT": ("d",)}
 
 
+def test_the_folder_of_a_case_may_be_named_itself(tmp_path: Path) -> None:
+    for root in ("seg", "truth"):
+        for case in ("sub-1", "sub-2", "sub-3/ses-1", "sub-4/ses-1"):
+            touch(tmp_path / root / case / "labels.nii.gz")
+    touch(tmp_path / "scans" / "sub-1" / "T1.nii.gz")
+    touch(tmp_path / "scans" / "sub-1" / "lesion_gt.nii.gz")
+    for truth in ("truth/sub-1", "scans/sub-1"):
+        (one,) = pair(tmp_path / "seg" / "sub-1", tmp_path / truth).pairs
+        assert (one.case, one.truth.parent) == ("sub-1", tmp_path / truth)
+    assert pair(tmp_path / "seg" / "sub-1", tmp_path / "truth").pairs[0].case == "sub-1"
+    (one,) = pair(
+        tmp_path / "seg" / "sub-3" / "ses-1", tmp_path / "truth" / "sub-3" / "ses-1"
+    ).pairs
+    assert one.case == "sub-3_ses-1"
+    for case, other in (("sub-1", "sub-2"), ("sub-3/ses-1", "sub-4/ses-1")):
+        with pytest.raises(InputError, match="1 prediction has no truth") as caught:
+            pair(tmp_path / "seg" / case, tmp_path / "truth" / other)
+        assert caught.value.id == "C4"
+        assert other.replace("/", "_") in caught.value.hint
+
+
 def test_C4_a_prediction_without_a_truth_is_refused(tmp_path: Path) -> None:
     for case in ("a", "b", "stranger"):
         touch(tmp_path / "seg" / case / "labels.nii.gz")
     for case in "ab":
         touch(tmp_path / "truth" / case / "labels.nii.gz")
-    with pytest.raises(InputError, match="1 predictions have no truth: stranger") as caught:
+    with pytest.raises(InputError, match="1 prediction has no truth: stranger") as caught:
         pair(tmp_path / "seg", tmp_path / "truth")
     assert caught.value.id == "C4"
     assert "a, b" in caught.value.hint
@@ -200,6 +223,31 @@ def test_C5_two_maps_of_one_case_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         pair(tmp_path / "one", tmp_path / "twice")
     assert caught.value.id == "C5"
+
+
+def test_C4_a_manifest_without_label_maps_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "T1.nii.gz")
+    touch(tmp_path / "seg" / "a" / "labels.nii.gz")
+    table = tmp_path / "all.csv"
+    for text, what in (
+        ("subject,T1\na,a/T1.nii.gz\n", "has no column 'label'"),
+        ("subject,T1,label\na,a/T1.nii.gz,\n", "its column 'label' is empty in every row"),
+    ):
+        table.write_text(text)
+        with pytest.raises(InputError, match=what) as caught:
+            pair(tmp_path / "seg", table)
+        assert (caught.value.id, caught.value.where) == ("C4", table)
+
+
+def test_a_label_map_in_place_of_the_truths_folder_is_refused(tmp_path: Path) -> None:
+    map_ = touch(tmp_path / "a.nii.gz")
+    with pytest.raises(InputError, match="LABELS is a folder of label maps, or a CSV") as caught:
+        pair(map_, map_)
+    assert caught.value.id == "N41"
+    assert "name the folder that holds the label map" in caught.value.hint
+    with pytest.raises(InputError) as caught:
+        pair(tmp_path, tmp_path / "nowhere.nii.gz")
+    assert caught.value.id == "N40"
 
 
 def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:

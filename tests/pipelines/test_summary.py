@@ -11,7 +11,7 @@ from scipy import stats
 from medfuse.metrics.lesions import LesionScores
 from medfuse.metrics.overlap import Empty, dice
 from medfuse.metrics.scores import LabelScores
-from pipelines.summary import ALL, interval, summarise
+from pipelines.summary import ALL, interval, interval_text, summarise
 
 
 def scores(
@@ -70,8 +70,16 @@ def test_the_interval_is_the_percentile_bootstrap() -> None:
     assert interval(values, 0, "a") == ours
 
 
-def test_one_case_has_an_interval_of_no_width() -> None:
-    assert interval([0.7], 0) == (pytest.approx(0.7), pytest.approx(0.7))
+def test_fewer_than_three_cases_have_no_interval() -> None:
+    """Draws from one case are all alike: "0.7 to 0.7" would pass for certainty."""
+    for values in ([0.7], [0.7, 0.9]):
+        assert all(math.isnan(end) for end in interval(values, 0))
+        table = {str(n): {"x": scores(int(10 * dice_), 10, 10)} for n, dice_ in enumerate(values)}
+        document = summarise({"": table}).document()["subsets"][""]
+        assert document["x"]["dice_95"] is document[ALL]["dice_95"] is None
+    assert interval([0.7, 0.8, 0.9], 0)[0] < 0.8
+    assert interval_text(interval([0.7], 0), "{:.1f}") is None
+    assert interval_text((0.25, 0.5), "[{:.2f}, {:.2f}]") == "[0.25, 0.50]"
 
 
 def test_more_modalities_that_lower_a_dice_are_counted() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medfuse.errors import UsageError
+from medfuse.errors import InputError, UsageError
 from medfuse.io import files
 from medfuse.training.job import Machine
 from pipelines.train import (
@@ -49,6 +49,19 @@ def test_what_is_no_recipe_is_refused(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(UsageError, match=what):
             read_recipe(path)
+
+
+@pytest.mark.parametrize("name", ["lesoin", "lesions", "lesion.toml", "Lesion"])
+def test_a_recipe_that_was_meant_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no such file") as caught:
+        read_recipe(name)
+    assert "did you mean the recipe lesion" in caught.value.hint
+    with pytest.raises(InputError) as caught:
+        read_recipe("mine.toml")
+    assert caught.value.hint == "check the name"
 
 
 def test_no_data_are_refused(tmp_path: Path) -> None:

@@ -69,6 +69,31 @@ def test_C3_an_unknown_column_is_refused_with_the_nearest(tmp_path: Path) -> Non
     assert (error.id, "did you mean 'T1'" in error.hint) == ("C3", True)
 
 
+@pytest.mark.parametrize(
+    ("columns", "name", "meant"),
+    [
+        ("T1", "T1c", "T1CE"),
+        ("T1", "T1Gd", "T1CE"),
+        ("T1", "T1ce", "T1CE"),
+        ("T1", "T1post", "T1CE"),
+        ("T1,T2", "T2FLAIR", "FLAIR"),
+        ("T1", "mask", "label"),
+        ("T1", "seg", "label"),
+        ("T1", "segmentation", "label"),
+        ("T1", "spilt", "split"),
+        ("T1", "T1w", ""),  # T1 is there already, and a T1CE it is not
+        ("T1,T1CE", "T1c", ""),
+        ("T1", "age", ""),
+    ],
+)
+def test_C3_a_column_is_known_by_its_common_names_and_never_by_one_that_is_there(
+    tmp_path: Path, columns: str, name: str, meant: str
+) -> None:
+    error = refused(manifest(tmp_path, f"subject,{columns},{name}\na,x.nii\n"))
+    assert error.id == "C3"
+    assert error.hint.startswith(f"did you mean '{meant}'?" if meant else "known are ")
+
+
 def test_C3_a_split_that_is_none_is_refused(tmp_path: Path) -> None:
     scan(tmp_path / "x.nii")
     error = refused(manifest(tmp_path, "subject,T1,split\na,x.nii,later\n"))

@@ -122,7 +122,7 @@ def test_progress_counts_all_windows() -> None:
     windows = Windows((8, 8, 8), 0.5, batch=2)
     for _ in sweep(x, lambda cut: cut[:, 0], windows, progress=lambda *words: said.append(words)):
         pass
-    assert said[-1] == ("windows", windows.count((20, 12, 8)), windows.count((20, 12, 8)))
+    assert said[-1] == ("segmenting", windows.count((20, 12, 8)), windows.count((20, 12, 8)))
 
 
 @pytest.mark.parametrize("fields", [{"overlap": 1.0}, {"batch": 0}, {"size": (8, 0, 8)}])

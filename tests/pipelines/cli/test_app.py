@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -70,6 +71,44 @@ def test_each_command_says_how_it_is_used_and_how_it_ends(medfuse: Run, command:
     assert "Exit codes: 0 " in said.out
     assert "Research software, not a medical device." in said.out
     assert max(map(len, said.out.splitlines())) <= 100
+
+
+def test_help_lists_every_exit_code_of_the_docs(medfuse: Run) -> None:
+    told = medfuse("--help").out.partition("Exit codes: ")[2].partition(".")[0]
+    docs = Path(app.__file__).parents[2] / "docs" / "cli.md"
+    table = docs.read_text("utf-8").partition("## Exit codes")[2].partition("\n## ")[0]
+    for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE):
+        for code in set(row.split(", ")) - {"141"}:  # nobody is there to read it
+            assert re.search(rf"\b{code}\b", told), code
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (("train", "lesion"), "epochs that were finished are kept, go on with --resume"),
+        (("segment", "a"), "cases that were finished are kept"),
+        (("compare-fusion", "a"), "the same command goes on"),
+        (("phantom", "a"), "heads that were finished are kept"),
+        (("register", "train"), "what was not finished is removed"),
+    ],
+)
+def test_S8_who_stops_a_command_reads_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], kept: str
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(app.terminal, "prepare", lambda: None)
+    monkeypatch.setattr(app.worker, "supervise", lambda *_, stopped: told.append(stopped) or 130)
+    monkeypatch.setattr(sys, "argv", ["medfuse", *words])
+    assert app.main() == 130
+    assert kept in told[0]
+
+
+def test_a_word_that_is_no_choice_is_told_plainly(medfuse: Run) -> None:
+    said = medfuse("segment", "a", "--model", "m", "--out", "o", "--split", "testing")
+    assert said.err == [
+        "medfuse: error: Invalid value for '--split': 'testing' is not one of 'train', "
+        "'validate', 'test'; see medfuse --help"
+    ]
 
 
 def test_apply_says_which_way_points_go(medfuse: Run) -> None:

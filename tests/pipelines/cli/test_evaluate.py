@@ -26,13 +26,38 @@ def words(tmp_path: Path) -> list[str]:
 def test_what_is_said(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run([*words, "--worst", "1"]) == 0
     said = capsys.readouterr()
-    assert "label 9: Dice 0.750 [0.500, 1.000] in 2 cases, lesions 2 of 2" in said.out
+    few = "(too few cases for an interval)"
+    assert f"label 9: Dice 0.750 {few} in 2 cases, lesions 2 of 2" in said.out
     assert "page: " in said.out
-    assert "1 cases have no prediction" in said.err
+    assert "warning: 1 of 3 cases with a truth has no prediction and is not scored: c" in said.err
+    assert "learned" not in said.err
     made = {path.name for path in (tmp_path / "out").iterdir()}
     assert made == {"scores.csv", "record.json", "page.html"}
     assert app.run(words) == 5
     assert app.run([*words, "--overwrite", "--worst", "0"]) == 0
+
+
+def test_three_cases_have_an_interval(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path / "seg" / "c" / "labels.nii.gz", truth())
+    assert app.run([*words, "--worst", "0"]) == 0
+    assert "label 9: Dice 0.833 [0.500, 1.000] in 3 cases" in capsys.readouterr().out
+
+
+def test_learned_cases_are_said(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{case},{case}/T1.nii.gz,{case}/labels.nii.gz,train" for case in "abc"]
+    table = tmp_path / "truth" / "all.csv"
+    table.write_text("\n".join(["subject,T1,label,split", *rows]))
+    words[2] = str(table)
+    assert app.run([*words, "--worst", "0", "--json"]) == 0
+    said = capsys.readouterr()
+    assert "warning[learned]: data: 2 of 2 cases were learned from or chose the" in said.err
+    document = json.loads(said.out)
+    assert (document["learned"], document["unpredicted"]) == (["a", "b"], {"": []})
+    assert document["subsets"][""]["label 9"]["dice_95"] is None
 
 
 def test_json_is_all_that_is_printed(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from pipelines.cases import Case
 from pipelines.cli import app
+from pipelines.segment import Segmented
 from tests.pipelines.toy_model import labels_in, models, truth, write_case, write_model
 
 
@@ -86,6 +90,41 @@ def test_some_failed_is_told_at_the_end(
     assert "1 of 3 cases failed: sub-2" in said.err
     assert not (out / "sub-2").exists()
     assert (out / "sub-3" / "labels.nii.gz").is_file()
+
+
+def test_who_is_stopped_has_a_table_of_the_cases_that_are_done(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines import segment_case
+
+    for name in ("sub-1", "sub-2"):
+        write_case(tmp_path / "heads" / name)
+    whole = segment_case.segment_case
+
+    def stopping(case: Case, *rest: Any, **options: Any) -> Iterator[Segmented]:
+        if case.id == "sub-2":
+            raise KeyboardInterrupt
+        return whole(case, *rest, **options)
+
+    monkeypatch.setattr(segment_case, "segment_case", stopping)
+    out = tmp_path / "out"
+    assert typed("segment", tmp_path / "heads", "--model", model, "--out", out) == 130
+    table = (out / "volumes.csv").read_text()
+    assert "sub-1" in table
+    assert sorted(path.name for path in out.iterdir()) == ["sub-1", "volumes.csv"]
+    monkeypatch.undo()  # the rest follows into the same folder
+    assert typed("segment", tmp_path / "heads" / "sub-2", "--model", model, "--out", out) == 0
+    assert (out / "volumes.csv").read_text().startswith(table)
+
+
+def test_a_purpose_without_a_manifest_is_refused(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_case(tmp_path / "sub-1")
+    words = ("segment", folder, "--model", model, "--out", tmp_path / "out", "--split", "test")
+    assert typed(*words) == 2
+    assert "--split needs a manifest with a column split" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_case_that_fails_has_its_own_code(

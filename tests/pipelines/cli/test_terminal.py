@@ -39,6 +39,60 @@ def test_S11_progress_is_plain_lines_where_there_is_no_terminal(
     assert capsys.readouterr() == ("CT: search\nPET: search\n", "")
 
 
+def told(*calls: tuple[float, str, int, int]) -> None:
+    """Report each call at its second."""
+    now = [0.0]
+    with terminal.listener(clock=lambda: now[0]) as progress:
+        for second, *words in calls:
+            now[0] = second
+            progress(*words)
+
+
+def test_S11_a_line_for_each_epoch_of_a_training(capsys: pytest.CaptureFixture[str]) -> None:
+    told(
+        (0, "training: epoch 1 of 2", 1, 4),
+        (9, "training: epoch 1 of 2", 2, 4),
+        (10, "training: epoch 2 of 2, loss 0.500, Dice 0.200", 3, 4),
+        (19, "training: epoch 2 of 2, loss 0.500, Dice 0.200", 4, 4),
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "training: epoch 1 of 2",
+        "training: epoch 2 of 2, loss 0.500, Dice 0.200",
+    ]
+
+
+def test_S11_a_long_work_says_how_far_it_is_now_and_then(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told(*((10 * step, "scoring", step, 8) for step in range(9)))
+    assert capsys.readouterr().out.splitlines() == [
+        "scoring",
+        "scoring (3 of 8)",
+        "scoring (6 of 8)",
+    ]
+
+
+def test_S11_a_comparison_has_a_line_for_each_case_and_not_for_each_epoch(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = "data, fold 1 of 3"
+    told(
+        *(
+            (step, f"{name}: training: epoch {step} of 60, loss 0.1", step, 60)
+            for step in range(59)
+        ),
+        (59, f"{name}: sub-1: segmenting", 1, 2),
+        (60, f"{name}: sub-1: segmenting", 2, 2),
+        (61, f"{name}: sub-2: segmenting", 1, 2),
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        f"{name}: training: epoch 0 of 60, loss 0.1",
+        f"{name}: training: epoch 30 of 60, loss 0.1 (30 of 60)",
+        f"{name}: sub-1: segmenting",
+        f"{name}: sub-2: segmenting",
+    ]
+
+
 def test_S10_a_reader_that_leaves_does_not_stop_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise ``medfuse register ... | true`` would lose the result."""
 

@@ -14,6 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 
+REMOVED = "stopped on request; what was not finished is removed"
 START = """
 import itertools, os, signal, sys, time
 from pathlib import Path
@@ -29,7 +30,7 @@ def work():
 def report(text):
     sys.stderr.write(text + "\\n")
 
-sys.exit(worker.supervise(work, report))
+sys.exit(worker.supervise(work, report, {options}))
 """
 STUCK = """
     Path("new").mkdir()
@@ -64,10 +65,10 @@ sys.exit(worker.supervise("""
 
 
 def started(
-    folder: Path, work: str, *, late: bool = False, before: str = ""
+    folder: Path, work: str, *, late: bool = False, before: str = "", options: str = ""
 ) -> subprocess.Popen[str]:
     """Start supervised work in ``folder`` and wait until it is in the middle of it."""
-    script = START.format(work=work, before=before)
+    script = START.format(work=work, before=before, options=options)
     running = subprocess.Popen(
         [
             sys.executable,
@@ -87,7 +88,7 @@ def started(
 def ended(folder: Path, work: str) -> tuple[int, str]:
     """Run supervised work to its end; return exit code and stderr."""
     done = subprocess.run(
-        [sys.executable, "-c", START.format(work=work, before="")],
+        [sys.executable, "-c", START.format(work=work, before="", options="")],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -116,9 +117,16 @@ def test_S8_a_signal_is_answered_within_two_seconds_inside_compiled_code(
 def test_S8_work_that_can_answer_tidies_up_itself(tmp_path: Path) -> None:
     running = started(tmp_path, POLITE)
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=20)
-    assert running.returncode == 130
+    _, said = running.communicate(timeout=20)
+    assert (running.returncode, said.splitlines()) == (130, [REMOVED])
     assert (tmp_path / "tidied").exists()
+
+
+def test_S8_who_is_stopped_reads_what_is_kept(tmp_path: Path) -> None:
+    running = started(tmp_path, POLITE, options="stopped='all is kept'")
+    running.send_signal(signal.SIGTERM)
+    _, said = running.communicate(timeout=20)
+    assert said.splitlines() == ["stopped on request; all is kept"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

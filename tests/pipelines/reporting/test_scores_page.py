@@ -75,7 +75,7 @@ def test_the_worst_case_comes_first(folders: Path) -> None:
 def test_what_a_reader_must_know_is_said(folders: Path) -> None:
     words = read(written(folders)).words
     assert "too few to claim a Dice" in words
-    assert "1 of 4 cases with a truth have no prediction and are not scored: <d>" in words
+    assert "1 of 4 cases with a truth has no prediction and is not scored: <d>." in words
     assert "only the prediction empty in 1" in words
     assert "1 infinite" in words
     assert "Research software, not a medical device" in words
@@ -101,4 +101,33 @@ def test_subsets_have_a_table_and_the_rate_that_goes_wrong(folders: Path) -> Non
     assert "in 2 of 4 comparisons" in words
     assert "with T1+PET" in words
     assert words.count("have no prediction") == 1
-    assert "With each of 2 subsets, 2 of 4 cases with a truth have no prediction" in words
+    assert "With each of the 2 subsets, 2 of 4 cases with a truth have no prediction" in words
+    assert "A comparison is one label of one case" in words
+    assert words.count("too few cases for an interval") == 2, "one for each subset"
+    put(folders / "seg" / "T1" / "c" / "labels.nii.gz", truth())
+    words = read(written(folders)).words
+    assert "With T1: 1 of 4 cases with a truth has no prediction" in words
+    assert "With T1+PET: 2 of 4 cases with a truth have no prediction" in words
+
+
+def test_too_few_cases_have_no_interval(folders: Path) -> None:
+    assert "Too few cases for an interval" not in written(folders)
+    (folders / "seg" / "c" / "labels.nii.gz").unlink()
+    text = written(folders, worst=0)
+    assert "Too few cases for an interval." in text
+    assert '<td class="number">too few cases</td>' in text
+    assert "2 cases: too few to claim a Dice. No interval can be given." in text
+    assert "nan" not in read(text).words.lower()
+
+
+def test_units_stay_with_their_numbers_and_marks_are_explained(folders: Path) -> None:
+    words = read(written(folders, worst=0)).words
+    assert "Surface Dice, 1\N{NO-BREAK SPACE}mm" in words
+    assert "mean of the cases" in words
+
+
+def test_wide_tables_can_be_reached_without_a_mouse(folders: Path) -> None:
+    text = written(folders)
+    scrolls = re.findall(r'<div class="scroll"[^>]*>', text)
+    assert len(scrolls) == 4
+    assert all('tabindex="0" role="region" aria-label=' in one for one in scrolls)

@@ -74,6 +74,16 @@ def test_the_planes_go_through_the_largest_error() -> None:
     assert "axial S 30 mm" in drawn[0].alt or "axial S 32 mm" in drawn[0].alt
 
 
+def test_pictures_are_squares_of_one_scale() -> None:
+    """Then their lettering is as large, and no plane leaves a hole beside the others."""
+    grid = Geometry((60, 61, 62), np.diag([2.0, 2.0, 2.0, 1.0])[:, [2, 1, 0, 3]])
+    mask = np.zeros(grid.shape, np.uint16)
+    mask[2:6, 20:45, 25:30] = 1  # flat, at the border of the grid
+    truth = LabelMap(mask, grid)
+    drawn, bare = pictures(truth, truth, (1,), ground_of(truth, ())[0])
+    assert {(one.width, one.height) for one in (*drawn, *bare)} == {(460, 460)}
+
+
 def test_nothing_at_all_can_be_drawn() -> None:
     none = LabelMap(np.zeros(GRID.shape), GRID)
     assert len(pictures(none, none, (1,), ground_of(none, ())[0])[0]) == 3
