@@ -58,10 +58,9 @@ def command(  # noqa: PLR0913 - the options of the command
 
     The patients are split as for train (a column split goes before --folds), each level is
     trained on the same ones for its share of the minutes, and those held out are segmented with
-    all their scans and with one missing, which comes on top. How much that is, is said before the
-    start. Writes DIR/page.html, DIR/compare.csv (one row a level, case and label),
-    DIR/record.json, and the models in DIR/runs. A run that was killed goes on where it was when
-    the command is given again.
+    all their scans and with one missing, which comes on top: the start says how much. Writes
+    DIR/page.html, DIR/compare.csv (one row a level, case and label), DIR/record.json, and the
+    models in DIR/runs. A run that was killed goes on when the command is given again.
 
     \b
     Example:
@@ -88,7 +87,7 @@ def command(  # noqa: PLR0913 - the options of the command
 
     settings = read_recipe(recipe) if recipe else TrainSettings()
     chosen = tuple(name.strip() for name in levels.split(",") if name.strip())
-    machine = Machine(device=device, threads=threads)
+    machine = Machine(device, threads)
     cohort, warned = _found(settings, dataset, Path(out), allow_outside=allow_outside)
     with output_folder(out, announce=worker.announce) as folder:
         terminal.tell("data", warned)  # now, not after the minutes
