@@ -77,17 +77,20 @@ def _by_size(rows: list[Row]) -> str:
 
 
 def _corrupt(rows: list[Row]) -> str:
+    words = ("believed", "checked", "told")
     lines = []
     for name, mine in _named(rows):
-        lines += [
-            [name, damage, _seeds(mine)]
-            + [_each(mine, f"{damage}_{word}") for word in ("believed", "checked", "told", "loss")]
-            + [f"{ceilings.subset(3, 4):.3f}"]
-            for damage in DAMAGES
-        ]
-    head = ["network", "damage", "seeds", "Dice, check off", "check on", "declared absent"]
-    note = f"\nA foreign scan that is believed: {ceilings.believed(4):.3f} by the closed form.\n"
-    return table([*head, "loss", "ceiling"], lines) + note
+        dices = [" / ".join(_each(mine, f"{damage}_{word}") for damage in DAMAGES)
+                 for word in words]  # fmt: skip
+        lost = max(row[f"{damage}_loss"] for row in mine for damage in DAMAGES)
+        lines.append([name, _seeds(mine), *dices, f"{lost:.3f}"])
+    kinds = " / ".join(DAMAGES)
+    note = (
+        f"\nDice: {kinds}; ceiling {ceilings.subset(3, 4):.3f}. A foreign scan that is believed: "
+        f"{ceilings.believed(4):.3f} by the closed form.\n"
+    )
+    head = ["network", "seeds", "check off", "check on", "declared absent", "lost at most"]
+    return table(head, lines) + note
 
 
 def _checks(rows: list[Row]) -> str:

@@ -156,3 +156,13 @@ def test_a_table_keeps_apart_who_looks_for_shifts_and_who_does_not(tmp_path: Pat
     lines = report(ledger).splitlines()
     assert "| data offset | 0 | 0.900 / 0.800 | 1.00 | 0.10 / 0.20 | 7 | 2 | 1 k |" in lines
     assert "| data concat | 0 | 0.400 / 0.300 | 1.00 | - | 7 | 2 | 1 k |" in lines
+
+
+def test_the_tables_in_the_docs_are_those_of_the_recorded_runs() -> None:
+    root = Path(__file__).resolve().parents[2]
+    told = (root / "docs" / "benchmarks.md").read_text("utf-8")
+    printed = report(Ledger(root / "benchmarks" / "recorded" / "ladder.jsonl"))
+    lines = [line for line in printed.splitlines() if line.startswith("|")]
+    assert len(lines) > 40
+    missing = [line for line in lines if line not in told]
+    assert not missing
