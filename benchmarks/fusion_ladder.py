@@ -50,7 +50,7 @@ def arguments() -> argparse.Namespace:
     words.add_argument("--check-seeds", type=int, default=1000, help="first seed of part check")
     words.add_argument("--device", default="cpu")
     words.add_argument("--threads", type=int, default=1)
-    words.add_argument("--workers", type=int, default=1, help="rows at a time, a thread each")
+    words.add_argument("--workers", type=int, default=1, help="rows at a time, each with --threads")
     words.add_argument("--quick", action="store_true", help="six rows in at most ten minutes")
     words.add_argument("--table", action="store_true", help="print the tables, run nothing")
     words.add_argument("--results", type=Path, default=RESULTS)

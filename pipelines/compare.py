@@ -50,7 +50,7 @@ def outlook(contest: Contest) -> str:
     long = f"{each:.1f} minutes" if each >= 2 else f"{60 * each:.0f} seconds"
     return (
         f"{levels * folds} trainings of {long} each ({levels} levels, {folds} "
-        f"fold{'' if folds == 1 else 's'}); on top come their preparation and {held * levels * 2} "
+        f"fold{'' if folds == 1 else 's'}), reading included; on top come {held * levels * 2} "
         f"segmentations ({held} visits x {levels} levels x 2: all scans, and one missing)"
     )
 

@@ -55,11 +55,16 @@ def climb(
             _add(ledger, row, run, seed, measured(row, run, seed))
         return
     context = get_context("spawn")
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+    with ProcessPoolExecutor(
+        workers, context, torch.set_num_threads, (torch.get_num_threads(),)
+    ) as pool:
         made = {pool.submit(measured, row, run, seed): (row, seed) for row, seed in jobs}
-        for job in as_completed(made):
-            row, seed = made[job]
-            _add(ledger, row, run, seed, job.result())
+        try:
+            for job in as_completed(made):
+                _add(ledger, made[job][0], run, made[job][1], job.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # what was not begun waits for the next time
+            raise
 
 
 Figures = dict[str, Any]

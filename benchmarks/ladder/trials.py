@@ -110,7 +110,7 @@ def spoilt(network: FusionNetwork, limit: float, task: Task, cases: int, seed: i
     return found
 
 
-@lru_cache  # no network has a part in it
+@lru_cache(maxsize=len(DAMAGES))  # no network has a part in it
 def _spoilt_cases(
     task: Task, damage: Damage, cases: int, seed: int
 ) -> tuple[Cases, np.ndarray, np.ndarray]:

@@ -80,10 +80,12 @@ def _alike(named: Iterable[_Named]) -> Iterator[list[_Named]]:
 
 def _refuse_scans(group: list[_Named], where: object) -> None:
     _refuse_patients(group, where)
-    visits = sorted({one.entry.id for one in group})
-    if len(visits) > 1:  # no leak, as a patient is on one side alone, but hardly meant
-        what = f"{group[0].name} is one scan, byte for byte, in the visits {', '.join(visits)}"
-        warnings.warn(Repair(what, id="C6"), stacklevel=4)
+    for options in sorted({one.options for one in group}):
+        alike = [one for one in group if one.options == options]
+        visits = sorted({one.entry.id for one in alike})
+        if len(visits) > 1:  # no leak, as a patient is on one side alone, but hardly meant
+            what = f"{alike[0].name} is one scan, byte for byte, in the visits {', '.join(visits)}"
+            warnings.warn(Repair(what, id="C6"), stacklevel=4)
     seen: dict[object, str] = {}
     for one in group:
         first = seen.setdefault((one.entry.id, one.options), one.name)

@@ -19,6 +19,7 @@ Distances = tuple[Array64, Array64]
 
 # a tree is asked for each point, a map of all distances is made by the voxel: so many in that time
 _A_POINT = 25
+_ROUNDED_MM = 1e-6  # a surface at the tolerance is near, wherever the grid lies in the world
 _MOST_VOXELS = 30_000_000  # of a map: 50 bytes each
 
 
@@ -86,5 +87,5 @@ def surface_dice(distances: Distances, tolerance_mm: float) -> float:
     doi 10.2196/26151; theirs weighs by area, ours, like MONAI's default, counts voxels.)
     """
     total = sum(part.size for part in distances)
-    near = sum(int((part <= tolerance_mm).sum()) for part in distances)
+    near = sum(int((part <= tolerance_mm + _ROUNDED_MM).sum()) for part in distances)
     return near / total if total else 1.0

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 
 from medfuse import settings as settings_
-from medfuse.errors import Repair, ResourceError, UsageError
+from medfuse.errors import InputError, Repair, ResourceError, UsageError
 from medfuse.fusion.sides import one_sided
 from medfuse.io import files
 from medfuse.io.memory import free_memory
@@ -24,7 +24,7 @@ from medfuse.record import versions
 from medfuse.study import Cohort, Split, StudyEntry
 from medfuse.training.plan import Plan, make_plan, read_plan, write_plan
 from medfuse.training.settings import TrainSettings
-from medfuse.training.survey import Seen, coding_for, survey, unheld
+from medfuse.training.survey import Seen, coding_for, listed, survey, unheld
 from medfuse.training.visits import settled_split, usable_visits, write_split
 
 PLAN, SETTINGS = "plan.toml", "settings.json"
@@ -109,10 +109,7 @@ def prepare(
     learned, watched = (tuple(by_id[id] for id in ids) for ids in (split.train, split.validate))
     if not learned:
         raise UsageError("nobody is left to learn from", hint="check split and folds")
-    ids = {entry.id for entry in learned}
-    for target in unheld(plan.labels, [one for one in seen if one.id in ids]):
-        what = f"no visit to learn from holds the label {target.name!r}: it cannot be learned"
-        warnings.warn(Repair(what, id="C7"), stacklevel=2)
+    _check_held(plan, seen, learned, watched)
     memory, disk = _needs(seen, plan)
     _check_memory(memory)
     if machine.rank == 0:
@@ -173,6 +170,28 @@ def _plan(
     return make_plan(seen, coding_for(seen, settings), names, settings, gpu=gpu)
 
 
+def _check_held(
+    plan: Plan, seen: Sequence[Seen], learned: Sequence[StudyEntry], watched: Sequence[StudyEntry]
+) -> None:
+    """Warn of labels that nobody to learn from has, and refuse those that nobody has (C7).
+
+    Empty in every held-out visit, they would score 1 in each and raise the mean; where nobody is
+    held out nothing is scored, and the visits may be a part of more.
+    """
+    ids = {entry.id for entry in learned}
+    nowhere = unheld(plan.labels, seen)
+    if nowhere and watched:
+        there = sorted({value for one in seen for value in one.counts})
+        raise InputError(
+            f"no label map holds the label {nowhere[0].name!r} ({listed(nowhere[0].values)})",
+            hint=f"they hold {listed(there)}; check its values, or leave it out",
+            id="C7",
+        )
+    for target in unheld(plan.labels, [one for one in seen if one.id in ids]):
+        what = f"no visit to learn from holds the label {target.name!r}: it cannot be learned"
+        warnings.warn(Repair(what, id="C7"), stacklevel=3)
+
+
 def _unmirrored(plan: Plan, settings: TrainSettings) -> TrainSettings:
     """Return the recipe without a mirror, and warn, where a label has a side and no partner.
 
@@ -182,7 +201,7 @@ def _unmirrored(plan: Plan, settings: TrainSettings) -> TrainSettings:
     if not lone or not settings.augment.mirror:
         return settings
     what = (
-        f"the label {lone[0]!r} has a side, and no label is its partner on the other: trained "
+        f"the label {lone[0]!r} has a side, and no label is surely its partner: trained "
         "without mirrored patients (augment.mirror = false)"
     )
     warnings.warn(Repair(what, id="sides"), stacklevel=3)

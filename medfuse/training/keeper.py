@@ -53,21 +53,15 @@ class Keeper(pl.Callback):
             "epochs": self.epochs,
             "limits": [self.job.settings.epochs, self.job.settings.minutes],
             "seconds": self.pace.seconds,
-            "sums": [*self.sums.values()],
+            "sums": dict(self.sums),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where a checkpoint left off; a new limit on the recipe is heeded.
 
-        Raises ``UsageError`` where a visit's files are not those that were learned from so far.
+        Raises ``UsageError`` where the visits, or a file of theirs, are not those so far.
         """
-        for (name, now), then in zip(self.sums.items(), state_dict["sums"], strict=True):
-            if now != then:
-                raise UsageError(
-                    f"the files of {name!r} have changed since this training began",
-                    where=self.folder,
-                    hint="put them back, or begin anew in another folder",
-                )
+        self._check_data(state_dict["sums"])
         self.history = [
             Epoch(**{**one, "dice": tuple(one["dice"])}) for one in state_dict["history"]
         ]
@@ -77,6 +71,17 @@ class Keeper(pl.Callback):
         self.settled = state_dict["limits"] == limits
         if self.settled:
             self.epochs = state_dict["epochs"]
+
+    def _check_data(self, sums: Mapping[str, str]) -> None:
+        other = sorted(self.sums.keys() ^ sums.keys())
+        changed = [name for name in self.sums if sums.get(name) != self.sums[name]]
+        if other or changed:
+            what = f"{other[0]!r} is" if other else f"the files of {changed[0]!r} are"
+            raise UsageError(
+                f"{what} not what this training began with",
+                where=self.folder,
+                hint="give the same data, or begin anew in another folder",
+            )
 
     def on_train_start(self, trainer: pl.Trainer, task: Any) -> None:
         """Tell the task how long it is, which a resumed run knows, or guesses for new limits."""

@@ -80,13 +80,14 @@ def run(
     job: Job, folder: Path, *, seed: int, machine: Machine, progress: Progress = silent
 ) -> Path:
     """Run a prepared training to its end, from the checkpoint in ``folder`` if there is one."""
+    visits = [*job.learned, *job.watched]
+    sums = {visit.id: visit_sum(visit, job.plan.names) for visit in visits}
     pace = Pace(job.settings.minutes, job.settings.epochs)
     options: dict[str, Any] = {
         "resample_labels": machine.resample_labels,
         "threads": machine.threads,
         "progress": progress,
     }
-    visits = [*job.learned, *job.watched]
     cases = load_cases(visits, job.plan, **options)
     learned, watched = cases[: len(job.learned)], cases[len(job.learned) :]
     network = build(
@@ -98,7 +99,7 @@ def run(
     )
     course = Course(job.settings.epochs, job.settings.steps, seed)
     task = SegmentationTask(network, job.plan, job.settings, course, learned, watched)
-    keeper = Keeper(job, folder, pace, {visit.id: visit_sum(visit) for visit in visits}, progress)
+    keeper = Keeper(job, folder, pace, sums, progress)
     with _quiet():
         trainer = _trainer(job.settings, keeper, machine)
         # a loader draws a seed for workers, of which there are none: not from the global stream

@@ -132,8 +132,7 @@ def coding_for(seen: Sequence[Seen], settings: TrainSettings) -> Coding:
     """Return which values are learned as what.
 
     Without ``labels`` in the recipe each value that occurs is a target, named as the files say or
-    ``label 7``. Raises ``InputError`` (C7) where nothing is left to learn, where one that the
-    recipe names is nowhere, or where there are too many.
+    ``label 7``. Raises ``InputError`` (C7) where nothing is left to learn, or there are too many.
     """
     present = sorted({value for one in seen for value in one.counts} - set(settings.ignore))
     targets = settings.labels
@@ -145,12 +144,6 @@ def coding_for(seen: Sequence[Seen], settings: TrainSettings) -> Coding:
         raise InputError(
             "no label map holds any of the labels to learn",
             hint=f"they hold {listed(present) or 'only background'}; check labels in the recipe",
-            id="C7",
-        )
-    for target in unheld(targets, seen):  # it would score 1 for being nowhere, and raise the mean
-        raise InputError(
-            f"no label map holds the label {target.name!r} ({listed(target.values)})",
-            hint=f"they hold {listed(present)}; check its values, or leave it out",
             id="C7",
         )
     if len(values) > MOST_VALUES:

@@ -41,7 +41,7 @@ from pipelines.cli import (
 
 _REMOVED = "what was not finished is removed"
 _STOPPED = {  # what becomes of the results of a command that is stopped
-    "train": "the epochs that were finished are kept, go on with --resume",
+    "train": "the epochs that were finished are kept, if any: go on with --resume",
     "segment": f"the cases that were finished are kept, {_REMOVED}",
     "compare-fusion": "what was finished is kept, the same command goes on",
     "phantom": f"the heads that were finished are kept, {_REMOVED}",

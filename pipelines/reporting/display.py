@@ -49,8 +49,8 @@ def show(
 
     The volumes of a ``Study`` are shown where they lie, each through its own centre; those of an
     ``AlignedStudy`` on the same planes, so that a column shows one place. ``labels`` are tinted
-    over them where they lie in the world, on planes through their middle; ``names`` chooses
-    volumes. The patient's right is on
+    over them where they lie in the world, and the planes pass through their middle, if it lies in
+    the volume; ``names`` chooses volumes. The patient's right is on
     the left. Raises ``UsageError`` for an unknown name or an empty study.
 
     >>> import medfuse as mf
@@ -62,7 +62,8 @@ def show(
         raise UsageError(f"there is no volume {', '.join(unknown)}".strip(), hint=_known(volumes))
     chosen = {name: volumes[name] for name in names} if names else volumes
     common = content(what.volumes[what.fixed]) if isinstance(what, AlignedStudy) else None
-    rows = [_shown(name, volume, common, labels) for name, volume in chosen.items()]
+    middle = _middle(labels) if labels is not None and labels.array.any() else None
+    rows = [_shown(name, volume, common, labels, middle) for name, volume in chosen.items()]
     return _figure(rows)
 
 
@@ -100,10 +101,16 @@ def _known(volumes: dict[str, Volume]) -> str:
     return f"there are {', '.join(volumes)}" if volumes else "the study has no volume"
 
 
-def _shown(name: str, volume: Volume, common: Content | None, labels: LabelMap | None) -> Row:
+def _shown(
+    name: str,
+    volume: Volume,
+    common: Content | None,
+    labels: LabelMap | None,
+    middle: Array64 | None,
+) -> Row:
     around = common or content(volume)
-    if labels is not None and labels.array.any():
-        around = replace(around, centre=_middle(labels))
+    if middle is not None and _inside(middle, volume):
+        around = replace(around, centre=middle)
     row = []
     for plane in planes_through(around, finest=min(volume.geometry.spacing)):
         drawn = figures.grey(cut(volume, plane), window(volume), plane)
@@ -111,6 +118,11 @@ def _shown(name: str, volume: Volume, common: Content | None, labels: LabelMap |
             drawn = figures.labelled(drawn, cut_labels(labels, plane), plane)
         row.append((drawn, plane))
     return _caption(name, volume), row
+
+
+def _inside(place: Array64, volume: Volume) -> bool:
+    voxel = volume.geometry.voxel(place[None])[0]
+    return bool(((voxel >= 0) & (voxel <= np.asarray(volume.geometry.shape) - 1)).all())
 
 
 def _middle(labels: LabelMap) -> Array64:

@@ -50,13 +50,13 @@ def made(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 def test_how_much_there_is_to_do_is_known_before(cohort: Cohort) -> None:
     assert outlook(contest(cohort, minutes=1)) == (
-        "4 trainings of 15 seconds each (2 levels, 2 folds); on top come their preparation and "
+        "4 trainings of 15 seconds each (2 levels, 2 folds), reading included; on top come "
         "16 segmentations (4 visits x 2 levels x 2: all scans, and one missing)"
     )
     assert outlook(contest(cohort, minutes=10)).startswith("4 trainings of 2.5 minutes each ")
     held = [replace(one, role="validate") for one in cohort.studies[:3]]
     fixed = Cohort((*held, replace(cohort.studies[3], role="train")))
-    assert "(2 levels, 1 fold); " in outlook(contest(fixed))
+    assert "(2 levels, 1 fold), reading" in outlook(contest(fixed))
 
 
 def test_nobody_is_asked_about_whom_a_model_has_seen(

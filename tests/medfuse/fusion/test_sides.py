@@ -35,7 +35,8 @@ def test_left_and_right_before_or_after_a_capital_are_sides() -> None:
 
 def test_a_word_that_holds_left_or_right_is_no_side() -> None:
     names = ["Bright", "cleft", "copyright", "BrightSpot", "cleftLip", "Leftover", "Rightful"]
-    assert partners([*names, "Bleft", "cright", "copyleft"]) == tuple(range(10))
+    assert partners([*names, "Bleft", "cright"]) == tuple(range(9))
+    assert one_sided(["palatecleft", "hyperbright", "copyleft"]) == ()
     assert one_sided([*names, "LeftAndRightVentricle"]) == ()
 
 
@@ -56,3 +57,16 @@ def test_a_single_letter_is_a_side_at_a_capital() -> None:
     assert partners(["hippL", "hippR", "lThal", "rThal", "mca2L"]) == (1, 0, 3, 2, 4)
     assert one_sided(["hippL", "rThal"]) == ("hippL", "rThal")
     assert one_sided(["rCBV", "ml", "PCR", "oral", "Rim"]) == ()
+
+
+def test_LT_and_RT_are_sides() -> None:
+    assert partners(["Lt_lung", "Rt_lung", "KIDNEY_LT", "KIDNEY_RT"]) == (1, 0, 3, 2)
+    assert one_sided(["Lt Parotid", "liver", "rib_R1"]) == ("Lt Parotid", "rib_R1")
+
+
+def test_two_names_that_differ_by_L_and_R_alone_may_be_two_sides() -> None:
+    """Of abbreviations nobody knows which letter is the side: who mirrors must not guess."""
+    for pair in (["LK", "RK"], ["lkid", "rkid"], ["Eye_AL", "Eye_AR"], ["LICA", "RICA"]):
+        assert partners(pair) == (0, 1)
+        assert one_sided([*pair, "liver"]) == tuple(pair)
+    assert one_sided(["LK", "RKX", "BK", "tumor", "tumol2"]) == ()

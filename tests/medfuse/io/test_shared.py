@@ -44,6 +44,8 @@ def test_C6_a_copied_visit_of_one_patient_is_told(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         refuse_shared(Cohort((first, StudyEntry("s", "2", {"T1": own}))), "here")
+        parts = [StudyEntry("s", str(n), {"T1": f"{t1}:volume={n}"}) for n in (0, 1)]
+        refuse_shared(Cohort(tuple(parts)), "here")
 
 
 def test_two_parts_of_one_file_are_two_scans(tmp_path: Path) -> None:

@@ -33,3 +33,11 @@ def test_one_byte_changes_it(tmp_path: Path, name: str) -> None:
 
 def test_another_way_of_reading_changes_it(tmp_path: Path) -> None:
     assert visit_sum(visit(tmp_path)) != visit_sum(visit(tmp_path, ":xform=sform"))
+
+
+def test_scans_that_are_not_asked_for_and_hidden_files_do_not_count(tmp_path: Path) -> None:
+    before = visit_sum(visit(tmp_path), ["CT"])
+    (tmp_path / "t1.nii").write_text("another")
+    (tmp_path / "ct" / ".DS_Store").write_text("where icons lie")
+    assert visit_sum(visit(tmp_path), ["CT"]) == before
+    assert visit_sum(visit(tmp_path), ["T1", "CT"]) != before

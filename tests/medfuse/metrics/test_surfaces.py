@@ -59,7 +59,7 @@ def test_a_sheared_grid_is_measured_in_the_world(seed: int) -> None:
 def test_a_map_of_distances_says_what_a_tree_says(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A prediction with millions of surface voxels is measured on a map; small ones by a tree."""
+    """Both ways are taken, by how many points there are for the size of the box."""
     masks = blobs(seed)
     grid = straight(masks[0].shape)
     found = []
@@ -70,6 +70,19 @@ def test_a_map_of_distances_says_what_a_tree_says(
         found.append(surface_distances(*masks, grid))
     for by_tree, by_map in zip(*found, strict=True):
         np.testing.assert_allclose(by_map, by_tree, atol=1e-9)
+
+
+@pytest.mark.parametrize("voxels", [0, 10**9])  # by a tree, on a map
+def test_a_surface_at_the_tolerance_is_near(voxels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where 0.7 mm steps from -123.4 mm are not quite 0.7 mm apart in the computer."""
+    monkeypatch.setattr("medfuse.metrics.surfaces._A_POINT", voxels)
+    matrix = np.diag([0.7, 0.7, 0.7, 1.0])
+    matrix[:3, 3] = -123.4
+    cube = np.zeros((16, 16, 16), bool)
+    cube[2:14, 2:14, 2:14] = True
+    moved = surface_distances(np.roll(cube, 1, axis=0), cube, Geometry(cube.shape, matrix))
+    assert surface_dice(moved, 0.7) == 1
+    assert surface_dice(moved, 0.69) < 1
 
 
 def test_a_plate_moved_by_two_slices_is_two_slices_off() -> None:

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from medfuse.errors import Repair, ResourceError, UsageError
+from medfuse.errors import InputError, Repair, ResourceError, UsageError
 from medfuse.fusion.settings import FusionSettings, Level
 from medfuse.geometry import Geometry
 from medfuse.training import job as job_
@@ -65,12 +65,23 @@ def test_C7_a_label_that_only_held_out_visits_have_is_told(tmp_path: Path) -> No
     first = toy.settle(cohort, tmp_path / "first")
     for entry in first.learned:
         path = Path(str(entry.labels))
-        image = nib.load(path)
+        image = nib.load(path, mmap=False)
         values = np.asanyarray(image.dataobj).copy()
         values[values == 3] = 0
         nib.save(nib.Nifti1Image(values, image.affine, image.header), path)
     with pytest.warns(Repair, match="holds the label 'right lesion': it cannot be learned"):
         toy.settle(cohort, tmp_path / "second")
+
+
+def test_C7_a_label_that_nobody_has_is_refused_where_somebody_is_judged(tmp_path: Path) -> None:
+    """Empty in every visit, it would score 1 in each; folds of a comparison judge nobody."""
+    cohort = toy.cohort(tmp_path / "heads")
+    labels = (*toy.TARGETS, Target("core", (90, 91)))
+    with pytest.raises(InputError, match=r"holds the label 'core' \(90, 91\)") as caught:
+        toy.settle(cohort, tmp_path / "refused", labels=labels)
+    assert (caught.value.id, caught.value.hint[:14]) == ("C7", "they hold 3, 7")
+    with pytest.warns(Repair, match="holds the label 'core': it cannot be learned"):
+        assert not toy.settle(cohort, tmp_path / "unjudged", labels=labels, folds=1).watched
 
 
 def test_a_modality_that_nobody_has_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from medfuse.errors import InputError, UsageError
+from medfuse.errors import InputError, Repair, UsageError
 from medfuse.nets import modelfile
 from medfuse.study import Cohort
 from medfuse.training.history import read_history
@@ -43,12 +44,22 @@ def test_a_resume_refuses_files_that_changed_under_their_names(tmp_path: Path) -
     run(cohort, out)
     run(cohort, out, resume=True, epochs=3)
     labels = tmp_path / "heads" / "sub-2" / "labels.nii"
-    image = nib.load(labels)
+    before = labels.read_bytes()
+    image = nib.load(labels, mmap=False)
     values = np.asanyarray(image.dataobj).copy()
     values[values == 7] = 3
     nib.save(nib.Nifti1Image(values, image.affine, image.header), labels)
     model = (out / "model.mfm").read_bytes()
-    with pytest.raises(UsageError, match="the files of 'sub-2' have changed"):
+    with pytest.raises(UsageError, match="the files of 'sub-2' are not what"):
+        run(cohort, out, resume=True, epochs=4)
+    labels.write_bytes(before)
+    kept = json.loads((out / "splits.json").read_text())
+    kept["train"].pop()
+    (out / "splits.json").write_text(json.dumps(kept))
+    with (
+        pytest.warns(Repair, match="not in splits.json"),
+        pytest.raises(UsageError, match="is not what this training began with"),
+    ):
         run(cohort, out, resume=True, epochs=4)
     assert (out / "model.mfm").read_bytes() == model
 

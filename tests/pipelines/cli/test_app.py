@@ -85,7 +85,7 @@ def test_help_lists_every_exit_code_of_the_docs(medfuse: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "kept"),
     [
-        (("train", "lesion"), "epochs that were finished are kept, go on with --resume"),
+        (("train", "lesion"), "epochs that were finished are kept, if any: go on with --resume"),
         (("segment", "a"), "cases that were finished are kept"),
         (("compare-fusion", "a"), "the same command goes on"),
         (("phantom", "a"), "heads that were finished are kept"),

@@ -79,7 +79,7 @@ def test_a_refusal_is_one_line_and_leaves_nothing(heads: Path, medfuse: Run) -> 
     said = medfuse(*typed())
     assert (said.code, len(said.err)) == (3, 1)
     assert said.err[0].startswith("medfuse: error[C7]: ")
-    assert "'right lesion' (4); they hold 3, 7" in said.err[0]
+    assert "holds the label 3" in said.err[0]
     assert not (heads / "run").exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -68,6 +69,17 @@ def test_each_plane_passes_through_a_small_label_off_the_middle(scenes: SimpleNa
     for axes in figure.axes:
         drawn = np.asarray(axes.images[0].get_array()).astype(int)
         assert np.ptp(drawn, axis=2).max() > 50
+
+
+def test_a_volume_that_lies_elsewhere_keeps_its_own_planes(scenes: SimpleNamespace) -> None:
+    head = scenes.head()
+    away = np.eye(4)
+    away[0, 3] = 900
+    far = replace(head.geometry, world_from_voxel=away @ head.geometry.world_from_voxel)
+    labels = LabelMap(head.array > 800, head.geometry)
+    other = replace(head, geometry=far)
+    axes = show(Study("x", {"CT": other}), labels=labels).axes
+    assert all(np.asarray(one.images[0].get_array())[60:-60, 60:-60].max() > 100 for one in axes)
 
 
 def test_compare_draws_both_a_checkerboard_and_contours(scenes: SimpleNamespace) -> None:
