@@ -30,7 +30,7 @@ def test_a_table_and_a_verdict_are_said(heads: Path, medfuse: Run) -> None:
     assert (said.code, len(said.err)) == (0, 1)
     assert "warning[C13]: data: passed over sub-5" in said.err[0]
     lines = said.out.splitlines()
-    assert lines[0].startswith("4 trainings of 0 seconds each (2 levels, 2 folds); on top come ")
+    assert lines[0].startswith("4 trainings of 0 seconds each (2 levels, 2 folds), reading ")
     assert [line.split(":")[0] for line in lines[-5:-3]] == ["data", "model"]
     record = json.loads((heads / "contest" / "record.json").read_text())
     assert lines[-3] == record["verdict"]["sentence"]
