@@ -27,6 +27,7 @@ from medfuse.modality import MODALITIES
 from medfuse.resampling import apply, overlap, resample, right_angled, straighten
 from medfuse.transform import IDENTITY, Affine, Chain, Displacement
 from medfuse.volume import LabelMap, Volume
+from tests.medfuse.grids import cube, shift
 
 FEW = settings(max_examples=30)
 SEEDS = st.integers(0, 100_000)
@@ -388,20 +389,6 @@ def test_no_second_copy_in_double_precision(kind: str, shear: float, copies: flo
         [sys.executable, "-c", MEMORY, kind, str(shear)], capture_output=True, text=True, check=True
     )
     assert float(made.stdout) < copies
-
-
-def cube(size: int, spacing: float = 1.0) -> Geometry:
-    """Return a cube of ``size`` voxels with its centre at the origin."""
-    matrix = np.diag([spacing, spacing, spacing, 1.0])
-    matrix[:3, 3] = -(size - 1) / 2 * spacing
-    return Geometry((size, size, size), matrix)
-
-
-def shift(x: float, y: float = 0, z: float = 0) -> Affine:
-    """Return a translation, LPS mm."""
-    matrix = np.eye(4)
-    matrix[:3, 3] = x, y, z
-    return Affine(matrix)
 
 
 @pytest.mark.parametrize(("moved", "expected"), [(0, 1.0), (12, 0.5), (24, 0.0), (1e9, 0.0)])

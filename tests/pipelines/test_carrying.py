@@ -11,20 +11,7 @@ from medfuse.modality import MODALITIES
 from medfuse.transform import Affine
 from medfuse.volume import LabelMap, Volume
 from pipelines.carrying import carry, chained
-
-
-def cube(size: int, spacing: float = 1.0) -> Geometry:
-    """Return a cube of ``size`` voxels with its centre at the origin."""
-    matrix = np.diag([spacing, spacing, spacing, 1.0])
-    matrix[:3, 3] = -(size - 1) / 2 * spacing
-    return Geometry((size, size, size), matrix)
-
-
-def shift(x: float, y: float = 0, z: float = 0) -> Affine:
-    """Return a translation, LPS mm."""
-    matrix = np.eye(4)
-    matrix[:3, 3] = x, y, z
-    return Affine(matrix)
+from tests.medfuse.grids import cube, shift
 
 
 def test_a_chain_acts_in_its_order_and_inverts_as_a_whole() -> None:
